@@ -1,0 +1,117 @@
+"""
+Every path of a node, in one place. Nothing here touches the disk, except ``runtime_dir``.
+
+A node is a machine, strictly one ``CIS_HOME`` on it: by default ``~/.cis``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from cis_provider.errors import ConfigError
+
+
+def cis_home() -> Path:
+    """The node's folder: ``$CIS_HOME``, else ``~/.cis``; absolute."""
+    return Path(os.environ.get("CIS_HOME") or "~/.cis").expanduser().absolute()
+
+
+def config_file() -> Path:
+    """Node settings, TOML."""
+    return cis_home() / "config.toml"
+
+
+def env_file() -> Path:
+    """``NAME=value`` lines for ``${NAME}`` in agents' environments and prompts; mode 0600."""
+    return cis_home() / "env"
+
+
+def dags_dir() -> Path:
+    """Where ``cis dag up`` puts CIS files, and the loader of the embedded Airflow looks."""
+    return cis_home() / "dags"
+
+
+def airflow_dir() -> Path:
+    """Home of the embedded Airflow."""
+    return cis_home() / "airflow"
+
+
+def node_dir() -> Path:
+    """The coordinator's own files: database, locks, logs."""
+    return cis_home() / "node"
+
+
+def session_dir(session_id: str) -> Path:
+    """One session's files: command, inputs, output, recording, result."""
+    return cis_home() / "sessions" / session_id
+
+
+def workspace_root() -> Path:
+    """Below it every workspace that we make, and may one day remove."""
+    return cis_home() / "workspaces"
+
+
+def cache_dir() -> Path:
+    """What can be made again: the loader's index, tokens."""
+    return cis_home() / "cache"
+
+
+def context_db() -> Path:
+    """The default context store."""
+    return cis_home() / "context.db"
+
+
+def runtime_dir() -> Path:
+    """
+    Folder for sockets and for what must never reach a disk; made on first use, mode 0700.
+
+    ``$CIS_RUNTIME_DIR``, or a folder named after ``CIS_HOME`` below ``$XDG_RUNTIME_DIR``, ``/dev/shm``
+    or the system's temporary folder: a Unix socket's path has room for 108 bytes only, and ``CIS_HOME``
+    may be deep.
+
+    :raises ConfigError: It is a link, or belongs to somebody else.
+    """
+    given = os.environ.get("CIS_RUNTIME_DIR")
+    if given:
+        folder = Path(given).expanduser().absolute()
+    else:
+        digest = hashlib.sha256(os.fsencode(cis_home())).hexdigest()[:10]
+        folder = _volatile_parent() / f"cis-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ConfigError(f"{folder} is not a folder of ours; remove it, or set CIS_RUNTIME_DIR to another")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def _volatile_parent() -> Path:
+    for candidate in (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):
+        if candidate and os.access(candidate, os.W_OK | os.X_OK):
+            return Path(candidate)
+    return Path(tempfile.gettempdir())
+
+
+def coordinator_socket() -> Path:
+    """Where the node's coordinator listens."""
+    return runtime_dir() / "coordinator.sock"
+
+
+def worker_socket(worker_name: str) -> Path:
+    """Where a scope worker listens. Hashed: a scope's id may be longer than a socket's path allows."""
+    return runtime_dir() / f"w-{hashlib.sha256(worker_name.encode()).hexdigest()[:12]}.sock"
+
+
+def secrets_dir() -> Path:
+    """Secret environments of sessions that wait for their turn: in memory, gone with the machine."""
+    return runtime_dir() / "secrets"
+
+
+def triggerers_dir() -> Path:
+    """One locked file for each Airflow triggerer that serves this node."""
+    return runtime_dir() / "triggerers"

@@ -1,0 +1,1 @@
+"""The language of the node's sockets: frames and messages. Knows only ``model``."""

@@ -1,0 +1,248 @@
+"""
+Every message on the sockets of a node; the whole protocol is this file and ``frames.py``.
+
+A connection begins with :class:`Hello` and :class:`Welcome`. After that the client sends one request at a
+time and reads one answer, or, after :class:`Watch` and :class:`Subscribe`, a stream that ends with the
+connection. An :class:`Failure` may take the place of any answer.
+
+Events carry no output: they say how long ``output.log`` is, and a reader opens the file itself. So a slow
+reader costs the sender nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cis_provider.model.result import AgentResult
+from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest
+
+#: Raised when a message changes in a way that an older peer would misread.
+PROTOCOL_VERSION = 1
+
+
+class Hello(msgspec.Struct, tag=True, frozen=True):
+    """First words of a client. ``role`` is for logs: ``operator``, ``trigger``, ``cli``, ``coordinator``."""
+
+    role: str
+    protocol: int = PROTOCOL_VERSION
+
+
+class Welcome(msgspec.Struct, tag=True, frozen=True):
+    """First words of a server: who it is and which version of the package it runs."""
+
+    name: str
+    node_id: str
+    pid: int
+    version: str
+    protocol: int = PROTOCOL_VERSION
+
+
+class Failure(msgspec.Struct, tag=True, frozen=True):
+    """A request was refused, and nothing was changed. ``code`` is the code of an error class."""
+
+    code: str
+    message: str
+
+
+class Ok(msgspec.Struct, tag=True, frozen=True):
+    """It was done."""
+
+
+# --- to the coordinator -------------------------------------------------------------------------------
+
+
+class Submit(msgspec.Struct, tag=True, frozen=True):
+    """Run this agent, or join, adopt or replace what runs under its key. Answer: :class:`Submitted`."""
+
+    request: SessionRequest
+
+
+class Submitted(msgspec.Struct, tag=True, frozen=True):
+    """
+    It is on disk. ``decision`` is a :class:`~cis_provider.model.session.Decision`.
+
+    ``ahead``: sessions of the same scope that wait for a place before this one.
+    """
+
+    record: SessionRecord
+    decision: str
+    ahead: int
+
+
+class Watch(msgspec.Struct, tag=True, frozen=True):
+    """Send :class:`Changed` now, at each change, and a last time at the end (``state`` is ``ended``)."""
+
+    session_id: str
+
+
+class Changed(msgspec.Struct, tag=True, frozen=True):
+    """What is known of a session now. Changes in quick succession arrive as one."""
+
+    record: SessionRecord
+
+
+class Collect(msgspec.Struct, tag=True, frozen=True):
+    """The result has arrived where it belongs; a later try begins anew. Answer: :class:`Ok`."""
+
+    session_id: str
+    try_number: int
+
+
+class End(msgspec.Struct, tag=True, frozen=True):
+    """
+    End a session: SIGHUP to its processes, then SIGKILL. Answer: :class:`Ok`, before it is gone.
+
+    :param if_try: Only while the session works for this try; 0: whichever. A later try has adopted it
+        otherwise, and it is left alone.
+    """
+
+    session_id: str
+    reason: str
+    if_try: int = 0
+
+
+class ListSessions(msgspec.Struct, tag=True, frozen=True):
+    """
+    Answer: :class:`Sessions`. Empty fields match everything.
+
+    :param alive: Only those that have not ended.
+    """
+
+    alive: bool = False
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    session_id: str = ""
+
+
+class Sessions(msgspec.Struct, tag=True, frozen=True):
+    """Records, the oldest first."""
+
+    records: list[SessionRecord]
+
+
+class HeldRuns(msgspec.Struct, tag=True, frozen=True):
+    """Which runs hold folders? Answer: :class:`Runs`."""
+
+
+class Runs(msgspec.Struct, tag=True, frozen=True):
+    """Runs as ``(dag_id, run_id)``."""
+
+    runs: list[tuple[str, str]]
+
+
+class ReleaseRuns(msgspec.Struct, tag=True, frozen=True):
+    """These runs are over: let go of their folders. Answer: :class:`Ok`."""
+
+    runs: list[tuple[str, str]]
+
+
+class NodeStatus(msgspec.Struct, tag=True, frozen=True):
+    """Answer: :class:`Status`."""
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A scope worker as the coordinator sees it. ``memory_kb`` is its own resident memory."""
+
+    name: str
+    scope: str
+    pid: int
+    node_id: str
+    version: str
+    sessions: int
+    queued: int
+    since: float
+    memory_kb: int
+
+
+class Status(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The node: its limit, what runs and waits, and its workers."""
+
+    node_id: str
+    pid: int
+    version: str
+    since: float
+    max_workers: int
+    running: int
+    queued: int
+    workers: list[WorkerInfo]
+
+
+class Stop(msgspec.Struct, tag=True, frozen=True):
+    """
+    Leave. A coordinator leaves its workers running; a worker ends its sessions first. Answer: :class:`Ok`.
+
+    :param workers: To a coordinator: stop the workers, too.
+    """
+
+    workers: bool = False
+
+
+# --- to a scope worker (the coordinator is its only client) -------------------------------------------
+
+
+class Start(msgspec.Struct, tag=True, frozen=True):
+    """Run this session. Answer: :class:`Ok`; what becomes of it arrives at the subscriber."""
+
+    session_id: str
+    request: SessionRequest
+
+
+class EndSession(msgspec.Struct, tag=True, frozen=True):
+    """End one session. Answer: :class:`Ok`, also when it is not there any more."""
+
+    session_id: str
+    reason: str
+
+
+class Subscribe(msgspec.Struct, tag=True, frozen=True):
+    """Answer: :class:`Alive`, then :class:`Progress` and :class:`Finished` for as long as both live."""
+
+
+class Alive(msgspec.Struct, tag=True, frozen=True):
+    """Sessions that this worker has; every other one that was given to it has ended or is lost."""
+
+    progress: list[Progress]
+
+
+class Progress(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A session at work. ``state`` is ``starting`` or ``running``."""
+
+    session_id: str
+    state: str
+    pid: int = 0
+    started_at: float = 0.0
+    workspace: str = ""
+    last_line: str = ""
+    output_bytes: int = 0
+
+
+class Finished(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A session's result, on disk before this was sent."""
+
+    session_id: str
+    ended_at: float
+    result: AgentResult
+    last_line: str = ""
+    output_bytes: int = 0
+
+
+ToCoordinator = (
+    Hello
+    | Submit
+    | Watch
+    | Collect
+    | End
+    | ListSessions
+    | HeldRuns
+    | ReleaseRuns
+    | NodeStatus
+    | Stop
+)
+FromCoordinator = Welcome | Failure | Ok | Submitted | Changed | Sessions | Runs | Status
+ToWorker = Hello | Start | EndSession | Subscribe | Stop
+FromWorker = Welcome | Failure | Ok | Alive | Progress | Finished
+
+Message = ToCoordinator | FromCoordinator | ToWorker | FromWorker
+
+__all__ = ["PROTOCOL_VERSION", "Message", "SessionKey", "SessionRecord"]
