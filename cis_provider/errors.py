@@ -12,6 +12,7 @@ CisError
 ├── UnreachableError        something that must be running does not answer     (exit 3)
 │   ├── NodeUnreachable
 │   └── AirflowUnreachable
+├── AirflowRefused          Airflow's API answered, and said no
 ├── ProtocolError           a peer on a socket said something that is no message
 └── StoreError              the context store refused
 """
@@ -95,6 +96,20 @@ class AirflowUnreachable(UnreachableError):
     """Airflow's API did not answer; the message names the address that was tried."""
 
     code = "airflow_unreachable"
+
+
+class AirflowRefused(CisError):
+    """
+    Airflow's API answered a request with an error; the message has Airflow's own words.
+
+    :param status: The HTTP status.
+    """
+
+    code = "airflow_refused"
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ProtocolError(CisError):

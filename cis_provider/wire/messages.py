@@ -14,7 +14,7 @@ from __future__ import annotations
 import msgspec
 
 from cis_provider.model.result import AgentResult
-from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest
+from cis_provider.model.session import SessionRecord, SessionRequest
 
 #: Raised when a message changes in a way that an older peer would misread.
 PROTOCOL_VERSION = 1
@@ -228,21 +228,10 @@ class Finished(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 ToCoordinator = (
-    Hello
-    | Submit
-    | Watch
-    | Collect
-    | End
-    | ListSessions
-    | HeldRuns
-    | ReleaseRuns
-    | NodeStatus
-    | Stop
+    Hello | Submit | Watch | Collect | End | ListSessions | HeldRuns | ReleaseRuns | NodeStatus | Stop
 )
 FromCoordinator = Welcome | Failure | Ok | Submitted | Changed | Sessions | Runs | Status
 ToWorker = Hello | Start | EndSession | Subscribe | Stop
 FromWorker = Welcome | Failure | Ok | Alive | Progress | Finished
 
 Message = ToCoordinator | FromCoordinator | ToWorker | FromWorker
-
-__all__ = ["PROTOCOL_VERSION", "Message", "SessionKey", "SessionRecord"]

@@ -1,0 +1,3 @@
+from cis_provider.node.main import main
+
+main()

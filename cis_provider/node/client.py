@@ -1,0 +1,233 @@
+"""How other processes talk to this node's coordinator: blocking, and with asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import TypeVar
+
+from cis_provider import paths
+from cis_provider.errors import (
+    CisError,
+    NodeUnreachable,
+    ProtocolError,
+    StoreError,
+    TransientAgentError,
+    UsageError,
+)
+from cis_provider.model.session import SessionRecord, SessionRequest, SessionState
+from cis_provider.node.launch import Starter
+from cis_provider.wire import frames
+from cis_provider.wire.messages import (
+    Changed,
+    Collect,
+    End,
+    Failure,
+    HeldRuns,
+    Hello,
+    ListSessions,
+    Message,
+    NodeStatus,
+    Ok,
+    ReleaseRuns,
+    Runs,
+    Sessions,
+    Status,
+    Stop,
+    Submit,
+    Submitted,
+    Watch,
+    Welcome,
+)
+
+M = TypeVar("M")
+
+#: Errors that a coordinator may answer with, by their code.
+_ERRORS: dict[str, type[CisError]] = {
+    kind.code: kind for kind in (UsageError, StoreError, ProtocolError, TransientAgentError)
+}
+
+
+class NodeClient:
+    """
+    A blocking connection to this node's coordinator; a context manager.
+
+    :param role: Who is asking, for logs: ``operator``, ``cli`` ...
+    :param start: Start a coordinator if there is none.
+    :param timeout: Seconds for the coordinator to be there, and for each answer.
+    :raises NodeUnreachable: From any method: it is not there, or did not answer.
+    """
+
+    def __init__(self, role: str, *, start: bool = True, timeout: float = 15.0) -> None:
+        self._timeout = timeout
+        self._socket = self._connect(role, start)
+
+    def __enter__(self) -> NodeClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def submit(self, request: SessionRequest) -> Submitted:
+        """
+        Have an agent run, or join what runs for it; it is on disk when this returns.
+
+        :raises TransientAgentError: A later try of the task has been here.
+        """
+        return self._ask(Submit(request), Submitted)
+
+    def watch(self, session_id: str, *, timeout: float) -> Iterator[SessionRecord]:
+        """
+        The session's record now and at each change; ends with its end, or after ``timeout`` seconds.
+
+        The connection is of no use afterwards.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            self._socket.sendall(frames.encode(Watch(session_id)))
+            while (left := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                try:
+                    message = frames.read_blocking(self._socket)
+                except TimeoutError:
+                    return
+                record = _expect(message, Changed).record
+                yield record
+                if record.state is SessionState.ENDED:
+                    return
+        except OSError as error:
+            raise NodeUnreachable(f"the coordinator went away: {error}") from None
+
+    def collect(self, session_id: str, try_number: int) -> None:
+        """The result has arrived where it belongs."""
+        self._ask(Collect(session_id, try_number), Ok)
+
+    def end(self, session_id: str, reason: str, if_try: int = 0) -> None:
+        """End a session (only if it works for try ``if_try``, when given)."""
+        self._ask(End(session_id, reason, if_try), Ok)
+
+    def sessions(
+        self,
+        *,
+        alive: bool = False,
+        dag_id: str = "",
+        run_id: str = "",
+        task_id: str = "",
+        session_id: str = "",
+    ) -> list[SessionRecord]:
+        """Sessions that match every field given, the oldest first."""
+        return self._ask(ListSessions(alive, dag_id, run_id, task_id, session_id), Sessions).records
+
+    def status(self) -> Status:
+        """The node, its limit and its workers."""
+        return self._ask(NodeStatus(), Status)
+
+    def held_runs(self) -> list[tuple[str, str]]:
+        """Runs, as (dag id, run id), that have folders."""
+        return self._ask(HeldRuns(), Runs).runs
+
+    def release_runs(self, runs: list[tuple[str, str]]) -> None:
+        """These runs are over: let go of their folders."""
+        self._ask(ReleaseRuns(runs), Ok)
+
+    def stop(self, *, workers: bool = False) -> None:
+        """Have the coordinator leave; with ``workers``, they end their sessions and leave, too."""
+        self._ask(Stop(workers), Ok)
+
+    def _connect(self, role: str, start: bool) -> socket.socket:
+        starter = Starter(timeout=self._timeout, start=start)
+        while True:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.settimeout(self._timeout)
+            try:
+                sock.connect(str(paths.coordinator_socket()))
+                sock.sendall(frames.encode(Hello(role)))
+                _expect(frames.read_blocking(sock), Welcome)
+                return sock
+            except OSError as error:
+                sock.close()
+                time.sleep(starter.refused(error))
+            except CisError:
+                sock.close()
+                raise
+
+    def _ask(self, request: Message, answer: type[M]) -> M:
+        try:
+            self._socket.settimeout(self._timeout)
+            self._socket.sendall(frames.encode(request))
+            return _expect(frames.read_blocking(self._socket), answer)
+        except OSError as error:
+            raise NodeUnreachable(f"the coordinator did not answer: {error}") from None
+
+
+class AsyncNodeClient:
+    """
+    The same for event loops: use as ``async with AsyncNodeClient("trigger") as node``.
+
+    :param role: As for :class:`NodeClient`; so are ``start`` and ``timeout``.
+    """
+
+    def __init__(self, role: str, *, start: bool = True, timeout: float = 15.0) -> None:
+        self._role, self._start, self._timeout = role, start, timeout
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    async def __aenter__(self) -> AsyncNodeClient:
+        starter = Starter(timeout=self._timeout, start=self._start)
+        while True:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    self._reader, self._writer = await asyncio.open_unix_connection(
+                        str(paths.coordinator_socket())
+                    )
+                    await self._ask(Hello(self._role), Welcome)
+                return self
+            except OSError as error:
+                await asyncio.sleep(starter.refused(error))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def watch(self, session_id: str) -> AsyncIterator[SessionRecord]:
+        """The session's record now and at each change, up to its end."""
+        self._writer.write(frames.encode(Watch(session_id)))
+        while True:
+            record = _expect(await frames.read(self._reader), Changed).record
+            yield record
+            if record.state is SessionState.ENDED:
+                return
+
+    async def collect(self, session_id: str, try_number: int) -> None:
+        """The result has arrived where it belongs."""
+        await self._ask(Collect(session_id, try_number), Ok)
+
+    async def _ask(self, request: Message, answer: type[M]) -> M:
+        async with asyncio.timeout(self._timeout):
+            self._writer.write(frames.encode(request))
+            await self._writer.drain()
+            return _expect(await frames.read(self._reader), answer)
+
+
+def _expect(message: Message | None, kind: type[M]) -> M:
+    """
+    :raises CisError: The peer refused, went away, or said something else.
+    """
+    if isinstance(message, kind):
+        return message
+    if isinstance(message, Failure):
+        raise _ERRORS.get(message.code, NodeUnreachable)(message.message)
+    if message is None:
+        raise NodeUnreachable("the coordinator went away")
+    raise ProtocolError(f"expected {kind.__name__}, got {type(message).__name__}")

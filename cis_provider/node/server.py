@@ -1,0 +1,139 @@
+"""The coordinator's socket: each request of the protocol, and the method that answers it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator
+
+from cis_provider import __version__, paths, settings
+from cis_provider.errors import CisError, ProtocolError
+from cis_provider.identity import node_id
+from cis_provider.node.coordinator import Coordinator
+from cis_provider.node.secrets import SecretKeeper
+from cis_provider.node.store import SessionStore
+from cis_provider.wire.messages import (
+    Collect,
+    End,
+    HeldRuns,
+    ListSessions,
+    Message,
+    NodeStatus,
+    Ok,
+    ReleaseRuns,
+    Runs,
+    Sessions,
+    Status,
+    Stop,
+    Submit,
+    Watch,
+    Welcome,
+    WorkerInfo,
+)
+from cis_provider.wire.server import Server
+from cis_provider.worker.processes import resident_kb
+
+log = logging.getLogger(__name__)
+
+_SWEEP_EVERY = 600.0
+
+
+class CoordinatorServer:
+    """A coordinator and its socket, from start to stop."""
+
+    def __init__(self) -> None:
+        self._node_id = node_id()
+        self._since = time.time()
+        self._stopping = asyncio.Event()
+        self._coordinator = Coordinator(SessionStore(), SecretKeeper(), node_id=self._node_id)
+        welcome = Welcome(name="coordinator", node_id=self._node_id, pid=os.getpid(), version=__version__)
+        self._server = Server(paths.coordinator_socket(), welcome, self._handle)
+
+    async def run(self) -> None:
+        """Serve until told to stop. The workers stay."""
+        await self._coordinator.recover()
+        await self._server.start()
+        log.info("node %s is ready (pid %d)", self._node_id, os.getpid())
+        while not self._stopping.is_set():
+            try:
+                self._coordinator.sweep()
+            except (CisError, OSError):
+                log.exception("the sweep failed")
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _SWEEP_EVERY)
+            except TimeoutError:
+                continue
+        await self._server.close()
+        await self._coordinator.close()
+        log.info("node %s leaves", self._node_id)
+
+    def stop(self) -> None:
+        """Leave soon."""
+        self._stopping.set()
+
+    async def _handle(self, request: Message) -> Message | AsyncIterator[Message]:
+        coordinator = self._coordinator
+        match request:
+            case Submit():
+                return coordinator.submit(request.request)
+            case Watch():
+                return coordinator.watch(request.session_id)
+            case Collect():
+                coordinator.collect(request.session_id, request.try_number)
+            case End():
+                coordinator.end(request.session_id, request.reason, request.if_try)
+            case ListSessions():
+                return Sessions(
+                    coordinator.find(
+                        alive=request.alive,
+                        dag_id=request.dag_id,
+                        run_id=request.run_id,
+                        task_id=request.task_id,
+                        session_id=request.session_id,
+                    )
+                )
+            case HeldRuns():
+                return Runs(coordinator.held_runs())
+            case ReleaseRuns():
+                coordinator.release_runs(request.runs)
+            case NodeStatus():
+                return self._status()
+            case Stop():
+                if request.workers:
+                    await asyncio.gather(*(link.stop() for link in list(coordinator.links.values())))
+                self.stop()
+            case _:
+                raise ProtocolError(f"a coordinator does not answer {type(request).__name__}")
+        return Ok()
+
+    def _status(self) -> Status:
+        running, queued = self._coordinator.counts()
+        return Status(
+            node_id=self._node_id,
+            pid=os.getpid(),
+            version=__version__,
+            since=self._since,
+            max_workers=settings.integer("dag.local.max_workers"),
+            running=running,
+            queued=queued,
+            workers=[self._worker_info(name) for name in sorted(self._coordinator.links)],
+        )
+
+    def _worker_info(self, name: str) -> WorkerInfo:
+        link = self._coordinator.links[name]
+        sessions = self._coordinator.of_worker(name)
+        queued = sum(session.state == "queued" for session in sessions)
+        pid = link.welcome.pid if link.welcome else 0
+        return WorkerInfo(
+            name=name,
+            scope=str(link.scope),
+            pid=pid,
+            node_id=self._node_id,
+            version=link.welcome.version if link.welcome else "",
+            sessions=len(sessions) - queued,
+            queued=queued,
+            since=link.since,
+            memory_kb=resident_kb(pid),
+        )

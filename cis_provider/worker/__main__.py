@@ -1,0 +1,3 @@
+from cis_provider.worker.main import main
+
+main()

@@ -1,0 +1,62 @@
+"""
+What a killed worker leaves behind: which process groups were its sessions', by pid and start time.
+
+A worker notes each session when it accepts it and forgets it when the result is on disk. Whoever finds the
+worker gone (its coordinator, or the next worker) ends what the notes name, before anything runs again.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from pathlib import Path
+
+import msgspec
+
+from cis_provider import paths
+from cis_provider.files import private_folder, write_atomic
+from cis_provider.worker import processes
+
+log = logging.getLogger(__name__)
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A session's process; pid 0 while there is none yet."""
+
+    session_id: str
+    pid: int = 0
+    started: int = 0
+
+
+def remember(worker: str, session_id: str, pid: int = 0) -> None:
+    """Note a session, and its process once it has one."""
+    note = Note(session_id, pid, processes.start_time(pid) if pid else 0)
+    write_atomic(_folder(worker) / session_id, msgspec.json.encode(note))
+
+
+def forget(worker: str, session_id: str) -> None:
+    """It has ended, and its result is on disk."""
+    (_folder(worker) / session_id).unlink(missing_ok=True)
+
+
+def noted(worker: str) -> set[str]:
+    """Ids of the sessions that a worker accepted and did not finish."""
+    return {path.name for path in _folder(worker).iterdir() if not path.name.startswith(".")}
+
+
+def end_all(worker: str) -> None:
+    """Kill every process of the sessions noted for a worker that is gone. The notes stay."""
+    for session_id in noted(worker):
+        try:
+            note = msgspec.json.decode((_folder(worker) / session_id).read_bytes(), type=Note)
+        except (OSError, msgspec.DecodeError):
+            continue
+        same = note.pid and processes.is_same(note.pid, note.started)
+        victims = processes.belonging_to(session_id, note.pid if same else -1)
+        if victims:
+            log.warning("session %s: its worker is gone; ending its processes %s", session_id, victims)
+            processes.signal_all(victims, signal.SIGKILL)
+
+
+def _folder(worker: str) -> Path:
+    return private_folder(paths.node_dir() / "workers" / worker)
