@@ -1,0 +1,122 @@
+"""
+The main job, in small: the nightly dependency upgrade, run on a clone of this project.
+
+``make demo`` calls it. It clones this repository into ``.demo/repository``, sets some pins back there,
+runs ``dags/examples/nightly-upgrade.yaml`` by ``cis dag up``, and prints the report.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+EXAMPLES = CHECKOUT / "dags" / "examples"
+sys.path.insert(0, str(EXAMPLES))
+
+from nightly_upgrade.errors import StepError  # noqa: E402
+from nightly_upgrade.git import git  # noqa: E402
+from nightly_upgrade.pins import find_pins, raise_pin  # noqa: E402
+
+RUN = "demo"
+BRANCH = "demo"
+REQUIREMENTS = "tools/demo_project/requirements.txt"
+CHECK = "bash tools/demo_project/check.sh"
+SET_BACK = {
+    "click": "8.0.4",
+    "humanize": "4.0.0",
+    "Jinja2": "3.1.2",
+    "markdown-it-py": "2.2.0",
+    "packaging": "21.0",
+}
+"""What the pins are set back to: releases that the index still has, years old."""
+
+
+def main() -> int:
+    """Prepare, run, and show. The exit code is that of ``cis dag up``."""
+    try:
+        repository = prepare_repository(CHECKOUT, CHECKOUT / ".demo" / "repository")
+    except StepError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    say(f"{repository} is a clone of this project with {len(SET_BACK)} pins set back:")
+    print(git(repository, "diff", "--unified=0", "HEAD~1", "--", REQUIREMENTS))
+
+    say("running dags/examples/nightly-upgrade.yaml on it")
+    exit_code = cis(
+        "dag", "up", "-f", str(EXAMPLES / "nightly-upgrade.yaml"), "--name", RUN, *params(repository)
+    )
+    if exit_code not in (0, 1):  # 1: an agent failed, and the report says which; the others: there is no run
+        return exit_code
+
+    say("the report")
+    cis("dag", "outputs", RUN, "report")
+    say(f"look at it with `cis dag ps {RUN}`; end the demo's Airflow with `cis airflow stop`")
+    return exit_code
+
+
+def prepare_repository(source: Path, target: Path) -> Path:
+    """
+    A clone of ``source`` whose branch ``demo`` has old pins. A clone that is there is used again: branches
+    of earlier runs stay in it.
+
+    :raises StepError: ``source`` is no git repository, or git refuses something else.
+    """
+    if not (target / ".git").exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        git(target.parent, "clone", "--quiet", "--no-checkout", str(source), str(target))
+    git(target, "fetch", "--quiet", str(source), "HEAD")
+    git(target, "checkout", "--quiet", "--force", "-B", BRANCH, "FETCH_HEAD")
+    path = target / REQUIREMENTS
+    path.write_text(set_pins_back(path.read_text(encoding="utf-8")), encoding="utf-8")
+    identity = ("-c", "user.name=Demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false")
+    git(target, *identity, "commit", "--quiet", "--message", "Set some pins back", "--", REQUIREMENTS)
+    return target
+
+
+def set_pins_back(text: str) -> str:
+    """The requirements file with the pins of :data:`SET_BACK`."""
+    for pin in find_pins(text):
+        if pin.name in SET_BACK:
+            text = raise_pin(text, pin, SET_BACK[pin.name])
+    return text
+
+
+def params(repository: Path) -> list[str]:
+    """The run's params, as ``cis dag up`` takes them."""
+    values = {
+        "repo": str(repository),
+        "ref": BRANCH,
+        "requirements": REQUIREMENTS,
+        "check": CHECK,
+        "check_timeout": "300",
+        "python": sys.executable,
+    }
+    return [word for name, value in values.items() for word in ("--param", f"{name}={value}")]
+
+
+def cis(*arguments: str) -> int:
+    """Run ``cis`` of this environment on this terminal, and tell its exit code."""
+    sys.stdout.flush()
+    program = Path(sys.executable).with_name("cis")
+    try:
+        return subprocess.run([str(program), *arguments]).returncode
+    except KeyboardInterrupt:
+        return 130  # cis has said how to come back
+    except OSError as error:
+        print(f"demo: cannot run {program} ({error.strerror}); `make venv` installs it", file=sys.stderr)
+        return 1
+
+
+def say(text: str) -> None:
+    """One line of the demo's own, told apart from what the programs print."""
+    bold, plain = (
+        ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else ("", "")
+    )
+    print(f"\n{bold}demo: {text}{plain}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

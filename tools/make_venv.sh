@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Make, or bring up to date, the virtual environment that is the first argument. $PYTHON: which Python.
+set -euo pipefail
+
+good='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c "$good" 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    echo "make: no Python 3.11 or newer with venv found (tried ${PYTHON:-python3 python3.13 python3.12" \
+        "python3.11}); install one (Debian: apt-get install python3 python3-venv) or name it: make PYTHON=..." >&2
+    return 1
+}
+
+venv="$1"
+if ! "$venv/bin/python" -c "$good" 2>/dev/null; then
+    python="$(find_python)"
+    echo "making $venv with $python ($("$python" -V))"
+    "$python" -m venv --clear "$venv"
+fi
+
+echo "installing what pyproject.toml and constraints.txt name into $venv"
+# --compile: without bytecode every Airflow process would compile Airflow again.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --compile \
+    --constraint constraints.txt --editable '.[local,dev]'
