@@ -1,0 +1,1 @@
+"""The folders that agents work in: made ready, reported on, put back, and one day removed."""
