@@ -44,9 +44,8 @@ def test_a_whole_night_raises_what_passes_and_puts_back_what_does_not(night: Nig
         "Raise widget from 1.0 to 1.1 / Night <night@localhost>",
         "Raise gadget from 1.0 to 1.5 / Night <night@localhost>",
     ]
-    assert "Changes: https://widget.example.org/changes" in git(
-        night.repo, "log", "-1", "--format=%b", "work/upgrade"
-    )
+    message = night.git("log", "-1", "--format=%b", "work/upgrade")
+    assert "Changes: https://widget.example.org/changes" in message
 
     assert night.run("verify", "work/upgrade")[0] == 0
     assert night.run("report")[0] == 0
