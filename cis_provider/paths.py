@@ -108,7 +108,7 @@ def worker_socket(worker_name: str) -> Path:
 
 
 def secrets_dir() -> Path:
-    """Secret environments of sessions that wait for their turn: in memory, gone with the machine."""
+    """Secrets of sessions that wait for their turn: in memory, gone with the machine."""
     return runtime_dir() / "secrets"
 
 

@@ -68,7 +68,7 @@ class WorkspaceRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
     Everything a node needs to run one agent. Written to disk before it is acknowledged, but for
-    ``secret_env``, which is kept in memory only.
+    the values of ``secrets``, which are kept in memory only.
 
     :param try_number: Airflow's number of the try that submits.
     :param max_tries: Airflow's ``max_tries`` then: a clear raises it, a lost try does not.
@@ -76,8 +76,8 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     :param agent_type: Name of the runtime.
     :param command: For ``shell`` a bash script, for the others the prompt.
     :param scope: Text of a :class:`~cis_provider.model.scope.TaskScope`.
-    :param env: Variables for the agent, none of them secret.
-    :param secret_env: Variables that came from ``${NAME}``.
+    :param env: Variables for the agent; values may hold ``${NAME}``, which the worker fills in.
+    :param secrets: Values for ``${NAME}`` in ``env``, by name; masked wherever the agent prints them.
     :param inputs: Whole output of each direct dependency, by agent id.
     :param timeout: Seconds the agent may be at work; 0: no limit.
     :param priority: 0 (first) to 3.
@@ -93,7 +93,7 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     scope: str = "global"
     env: dict[str, str] = {}
-    secret_env: dict[str, str] = {}
+    secrets: dict[str, str] = {}
     inputs: dict[str, str] = {}
     workspace: WorkspaceRequest = WorkspaceRequest()
     timeout: float = 0.0

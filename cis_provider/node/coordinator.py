@@ -250,7 +250,7 @@ class Coordinator:
             created_at=self._clock(),
         )
         claim = self._claim_of(request)
-        self._secrets.keep(record.session_id, request.secret_env)
+        self._secrets.keep(record.session_id, request.secrets)
         self.store.add(record, self._next, request)
         self._alive[record.session_id] = record
         self._sequence[record.session_id] = self._next
@@ -319,16 +319,16 @@ class Coordinator:
 
     def _with_secrets(self, record: SessionRecord) -> SessionRequest:
         request = self.store.request(record.session_id)
-        if not request.secret_env:
+        if not request.secrets:
             return request
         secrets = self._secrets.read(record.session_id)
         if secrets is None:
-            names = ", ".join(sorted(request.secret_env))
+            names = ", ".join(sorted(request.secrets))
             raise TransientAgentError(
                 f"the values of {names} were kept in memory only and are lost, since the node was restarted "
                 "before the agent began; run it again"
             )
-        return msgspec.structs.replace(request, secret_env=secrets)
+        return msgspec.structs.replace(request, secrets=secrets)
 
     async def _end_at_worker(self, worker: str, session_id: str, reason: str) -> None:
         if link := self.links.get(worker):
@@ -410,6 +410,7 @@ class Coordinator:
 
     def _take(self, record: SessionRecord, finished: Finished) -> None:
         record.last_line, record.output_bytes = finished.last_line, finished.output_bytes
+        record.started_at = finished.started_at or record.started_at
         self._finish(record, finished.result, finished.ended_at)
 
     def _finish(self, record: SessionRecord, result: AgentResult, ended_at: float = 0.0) -> None:

@@ -1,5 +1,5 @@
 """
-Secret environments of sessions that wait for their turn.
+Secrets of sessions that wait for their turn.
 
 They must outlive a coordinator that is killed, and must not reach a disk: a file in memory does both. Where
 there is no such file system they are kept by the process alone.
@@ -26,15 +26,15 @@ class SecretKeeper:
         self._folder = folder if _in_memory(folder) else None
         self._kept: dict[str, dict[str, str]] = {}
 
-    def keep(self, session_id: str, env: dict[str, str]) -> None:
+    def keep(self, session_id: str, secrets: dict[str, str]) -> None:
         """Keep a session's secrets until :meth:`forget`."""
-        if not env:
+        if not secrets:
             return
-        self._kept[session_id] = env
+        self._kept[session_id] = secrets
         if self._folder:
             fd = os.open(self._folder / session_id, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
             with os.fdopen(fd, "wb") as file:
-                file.write(msgspec.json.encode(env))
+                file.write(msgspec.json.encode(secrets))
 
     def read(self, session_id: str) -> dict[str, str] | None:
         """A session's secrets; ``None`` when none are known."""

@@ -69,7 +69,7 @@ class SessionStore:
         try:
             folder = private_folder(paths.session_dir(record.session_id))
             # The names stay: a session whose secrets are lost must not run without them unnoticed.
-            public = msgspec.structs.replace(request, secret_env=dict.fromkeys(request.secret_env, ""))
+            public = msgspec.structs.replace(request, secrets=dict.fromkeys(request.secrets, ""))
             write_atomic(folder / "request.msgpack", _encode(public))
             key = record.key
             self._db.execute(
@@ -97,7 +97,7 @@ class SessionStore:
         )
 
     def request(self, session_id: str) -> SessionRequest:
-        """A session's request, the values in ``secret_env`` empty."""
+        """A session's request, the values in ``secrets`` empty."""
         data = (paths.session_dir(session_id) / "request.msgpack").read_bytes()
         return msgspec.msgpack.decode(data, type=SessionRequest)
 

@@ -223,6 +223,7 @@ class Finished(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     session_id: str
     ended_at: float
     result: AgentResult
+    started_at: float = 0.0
     last_line: str = ""
     output_bytes: int = 0
 

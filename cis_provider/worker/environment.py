@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from cis_provider.model.placeholders import substitute
 from cis_provider.model.session import SessionRequest
 from cis_provider.model.text import variable_name
 
@@ -58,10 +59,11 @@ def agent_environment(
 
     :param folder: The session's own folder.
     :param node: The environment of this process.
+    :raises ConfigError: A ``${NAME}`` has no value.
     """
     env = {name: value for name, value in node.items() if name in _NAMES or name.startswith(_PREFIXES)}
     env |= {"TERM": "xterm-256color", "PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
-    env |= request.env | request.secret_env
+    env |= {name: substitute(value, request.secrets.get) for name, value in request.env.items()}
     env |= {
         "CIS_SESSION_ID": session_id,
         "CIS_DAG_ID": request.key.dag_id,

@@ -23,6 +23,7 @@ from cis_provider.runtimes.base import Runtime
 from cis_provider.wire.messages import Finished, Progress
 from cis_provider.worker import leftovers, processes
 from cis_provider.worker.environment import agent_environment, inputs_folder, output_file
+from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog, handed_on
 from cis_provider.worker.terminal import Terminal
 from cis_provider.workspaces import manager as workspaces
@@ -64,6 +65,7 @@ class Session:
         self._on_change = on_change
         self._stop: asyncio.Future[StopOrder] = asyncio.get_running_loop().create_future()
         self._output = OutputLog(self.folder / "output.log")
+        self._mask = SecretMask(request.secrets.values())
         self._broken: OSError | None = None
         self._state = SessionState.STARTING
         self._started_at = time.time()
@@ -96,6 +98,7 @@ class Session:
             session_id=self.session_id,
             ended_at=ended_at,
             result=result,
+            started_at=self._started_at,
             last_line=self._output.last_line,
             output_bytes=self._output.size,
         )
@@ -145,15 +148,16 @@ class Session:
     async def _work(self, runtime: Runtime, workspace: Path) -> AgentResult:
         if self._stop.done():
             return self._failure(*self._stop.result())
+        begun = time.monotonic()
         try:
             terminal = self._start(runtime, workspace)
         except CisError as error:
             return self._failure("unsupported", str(error))
         except OSError as error:
             return self._failure("not_started", f"the agent's program could not be started: {error}")
-        begun = time.monotonic()
         order = await self._until_done(terminal)
         exit_code = terminal.close()
+        self._output.write(self._mask.finish())
         duration = time.monotonic() - begun
         if self._broken:
             order = StopOrder("not_started", f"its output could not be written to disk: {self._broken}")
@@ -164,7 +168,7 @@ class Session:
             session_id=self.session_id,
             is_error=subtype != "success",
             subtype=subtype,
-            output=output,
+            output=self._mask.text(output),
             output_ref=whole,
             exit_code=exit_code,
             duration=round(duration, 3),
@@ -227,7 +231,8 @@ class Session:
         if self._broken:
             return
         try:
-            self._output.write(chunk)
+            if shown := self._mask.feed(chunk):
+                self._output.write(shown)
         except OSError as error:
             # A full disk: an agent whose words are lost must not look like one that succeeded.
             self._broken = error

@@ -1,0 +1,150 @@
+"""
+The sweep: ends sessions whose task does not want them any more.
+
+One thread in a triggerer's parent process, which has Airflow's database at hand. What Airflow says of a task
+is the only judge: ``on_kill`` of a trigger may come late, not at all, or for a healthy task that another
+triggerer took over. The same process holds a lock that tells operators of this node that they may defer: a
+deferred agent always has somebody who watches over it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from cis_provider import paths
+from cis_provider.errors import CisError
+from cis_provider.files import is_locked, lock_for_life, private_folder
+from cis_provider.model.session import SessionRecord
+from cis_provider.model.watch import TaskView, reason_to_end
+from cis_provider.node.client import NodeClient
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks: an unwanted agent is gone within five seconds, two of them its own.
+EVERY = 1.5
+
+_TaskKey = tuple[str, str, str, int]
+
+
+def triggerer_serves_node() -> bool:
+    """Whether a living triggerer shares this node's ``CIS_HOME``, so that a task of this node may defer."""
+    try:
+        return any(is_locked(file) for file in paths.triggerers_dir().iterdir())
+    except FileNotFoundError:
+        return False
+
+
+def watch_over(job: Any) -> None:
+    """
+    Begin the sweep in this process if ``job`` turns out to be a triggerer's.
+
+    The hook that calls this comes before the job knows its own type.
+    """
+    # Imported here, in the main thread: a triggerer forks soon after, and a thread of its parent must not
+    # hold an import lock in that moment.
+    import airflow.models.dagrun
+    import airflow.models.taskinstance
+    import airflow.utils.session  # noqa: F401
+
+    threading.Thread(target=_watch, args=(job,), name="cis-sweep", daemon=True).start()
+
+
+def _watch(job: Any) -> None:
+    deadline = time.monotonic() + 30
+    # Through __dict__: reading an expired attribute would query the database from the wrong thread.
+    while "job_type" not in job.__dict__:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
+    if job.__dict__["job_type"] != "TriggererJob":
+        return
+    lock = lock_for_life(private_folder(paths.triggerers_dir()) / f"{os.getpid()}.lock")
+    log.info("agents of this node may defer; their sessions are watched over")
+    complained = False
+    while lock:
+        time.sleep(EVERY)
+        try:
+            sweep_once()
+            complained = False
+        except Exception:
+            if not complained:
+                log.exception("the sweep failed; it is tried again every %.1f s", EVERY)
+            complained = True
+
+
+def sweep_once() -> None:
+    """End what is not wanted, and let go of folders of runs that are over."""
+    if not paths.coordinator_socket().exists():
+        return
+    from airflow.utils.session import create_session
+
+    try:
+        with NodeClient("sweep", start=False, timeout=10) as node:
+            alive, held = node.sessions(alive=True), node.held_runs()
+            if not alive and not held:
+                return
+            with create_session() as session:
+                tasks = _tasks(alive, session)
+                over = _runs_over(held, session)
+            for record in alive:
+                key = record.key
+                task = tasks.get((key.dag_id, key.run_id, key.task_id, key.map_index))
+                if reason := reason_to_end(record, task):
+                    log.info("session %s (%s) is ended: %s", record.session_id, key, reason)
+                    node.end(record.session_id, reason, if_try=record.try_number)
+            if over:
+                node.release_runs(over)
+    except CisError as error:
+        log.debug("no sweep: %s", error)
+
+
+def _tasks(records: Iterable[SessionRecord], session: Session) -> dict[_TaskKey, TaskView]:
+    from airflow.models.taskinstance import TaskInstance as Task
+    from sqlalchemy import select
+
+    keys = [record.key for record in records]
+    if not keys:
+        return {}
+    rows = session.execute(
+        select(
+            Task.dag_id,
+            Task.run_id,
+            Task.task_id,
+            Task.map_index,
+            Task.state,
+            Task.try_number,
+            Task.max_tries,
+        ).where(
+            Task.dag_id.in_({key.dag_id for key in keys}),
+            Task.run_id.in_({key.run_id for key in keys}),
+            Task.task_id.in_({key.task_id for key in keys}),
+        )
+    )
+    return {
+        (d, r, t, m): TaskView(state and str(state), tries, most) for d, r, t, m, state, tries, most in rows
+    }
+
+
+def _runs_over(held: list[tuple[str, str]], session: Session) -> list[tuple[str, str]]:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    if not held:
+        return []
+    rows = session.execute(
+        select(DagRun.dag_id, DagRun.run_id).where(
+            DagRun.dag_id.in_({dag_id for dag_id, _ in held}),
+            DagRun.run_id.in_({run_id for _, run_id in held}),
+            DagRun.state.in_(["queued", "running"]),
+        )
+    )
+    unfinished = {(dag_id, run_id) for dag_id, run_id in rows}
+    return [run for run in held if run not in unfinished]

@@ -1,0 +1,228 @@
+"""``AgentOperator``: one coding agent as one Airflow task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import jinja2
+from airflow.configuration import conf
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from cis_provider.errors import CisError, NodeUnreachable, PermanentAgentError
+from cis_provider.links.output import AgentOutputLink
+from cis_provider.listeners.sweep import triggerer_serves_node
+from cis_provider.model.duration import parse_duration
+from cis_provider.model.scope import TaskScope
+from cis_provider.model.session import SessionRecord, SessionState
+from cis_provider.node.client import NodeClient
+from cis_provider.operators.outputs import UpstreamOutputs
+from cis_provider.operators.request import build_request
+from cis_provider.operators.results import TryEnd, collect, end_of_try
+from cis_provider.runtimes.registry import check_type
+from cis_provider.session_log import SessionLog
+from cis_provider.triggers.session import SessionTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger  # noqa: F401
+
+#: Seconds in which short work is awaited on the spot: deferring costs more than that.
+INLINE = 1.0
+
+#: Seconds of one wait for news; the coordinator is asked again after that, or started if it is gone.
+_PATIENCE = 60.0
+
+#: No script holds this: a shell's ``${#array[@]}`` must not begin a Jinja comment.
+_NO_COMMENT = "\x00{#"
+
+
+class AgentOperator(BaseOperator):
+    """
+    Runs one agent on this node, from its workspace to its result.
+
+    Submits the agent to the node's coordinator, waits a moment, then defers until it has ended; the trigger
+    ends the task. Where no triggerer serves the node, it waits in its slot instead, and says so.
+
+    :param agent_type: Name of the runtime, e.g. ``shell``. (templated: no)
+    :param prompt: For ``shell`` a bash script, for others the prompt. (templated, unknown names are errors)
+    :param inputs: Task ids whose outputs are handed to the agent; default: the direct upstream tasks.
+    :param workspace: Nothing: a fresh folder. A path: that folder. ``{"repo": ..., "ref": ...}``: a git
+        worktree. ``{"from": task_id}``: at that agent's commit. (templated)
+    :param base_folder: Folder that relative paths of repositories are meant from.
+    :param env: Variables for the agent; ``${NAME}`` is read on the node when the agent runs. (templated)
+    :param timeout: Seconds, or text such as ``5m``, that the agent may be at work.
+    :param rollback: Put the workspace back when the agent fails.
+    :param scope: Whose worker runs it: ``global``, ``project:ID``, ``user:ID`` or ``type:ID``.
+    :param priority: 0, the most urgent, to 3: the order in which agents get a place on the node.
+    :param position: Place of the agent in its file, from 1; part of its name in ``cis dag ps``.
+    :param pool_size: Slots that the task's pool gets, if it is one of ours and does not exist.
+    :param deferrable: Whether to defer at all.
+    """
+
+    template_fields: Sequence[str] = ("prompt", "workspace", "env")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "prompt": "bash",
+        "env": "json",
+        "workspace": "json",
+    }
+    operator_extra_links = (AgentOutputLink(),)
+    ui_color = "#d7e3fc"
+
+    def __init__(
+        self,
+        *,
+        agent_type: str,
+        prompt: str,
+        inputs: Collection[str] | None = None,
+        workspace: str | Mapping[str, Any] | None = None,
+        base_folder: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float | str | None = None,
+        rollback: bool = False,
+        scope: str = "global",
+        priority: int = 2,
+        position: int = 0,
+        pool_size: int | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=True),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.agent_type = agent_type
+        self.prompt = prompt
+        self.inputs = inputs
+        self.workspace = workspace
+        self.base_folder = base_folder
+        self.env = env
+        self.timeout = parse_duration(timeout) if timeout is not None else None
+        self.rollback = rollback
+        self.scope = str(TaskScope.parse(scope))
+        self.priority = priority
+        self.position = position
+        self.pool_size = pool_size
+        self.deferrable = deferrable
+        self._submitted: tuple[str, int] | None = None
+
+    @classmethod
+    def get_serialized_fields(cls) -> frozenset[str]:
+        """``pool_size`` travels to the scheduler, whose listener makes the pool."""
+        return super().get_serialized_fields() | {"pool_size"}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Submit, wait a moment, defer; or wait here."""
+        try:
+            check_type(self.agent_type)
+            outputs = UpstreamOutputs.of(context, self._input_ids())
+            request = build_request(self, context, outputs)
+            record, ahead = self._submit(request)
+            log = SessionLog(record.session_id, self.log)
+            record = self._wait(record, log, 0.0 if ahead or record.waiting_for else INLINE)
+            if record.state is not SessionState.ENDED:
+                self._defer_if_possible(record, log)
+                while record.state is not SessionState.ENDED:
+                    record = self._wait(record, log, _PATIENCE)
+        except PermanentAgentError as error:
+            raise AirflowFailException(str(error)) from None
+        except CisError as error:
+            raise AirflowException(str(error)) from None
+        log.finish(record)
+        return self._conclude(context, record)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """
+        Go on after the trigger has fired: for asset outlets, success callbacks and final failures.
+
+        The result is read from the node, not from the event.
+        """
+        with NodeClient("operator") as node:
+            records = node.sessions(session_id=event["session_id"])
+        if not records or records[0].state is not SessionState.ENDED:
+            raise AirflowException(f"session {event['session_id']} has no result on this node")
+        return self._conclude(context, records[0])
+
+    def on_kill(self) -> None:
+        """The task process is told to end: so is the agent, unless a later try has it."""
+        if self._submitted is None:
+            return
+        session_id, try_number = self._submitted
+        try:
+            with NodeClient("operator", start=False, timeout=5) as node:
+                node.end(session_id, "its task was ended", if_try=try_number)
+        except CisError as error:
+            self.log.warning("session %s could not be told to end: %s", session_id, error)
+
+    def _submit(self, request: Any) -> tuple[SessionRecord, int]:
+        with NodeClient("operator") as node:
+            answer = node.submit(request)
+        record = answer.record
+        self._submitted = (record.session_id, request.try_number)
+        self.log.info(
+            "session %s (%s) on %s: %s", record.session_id, record.key, record.worker, answer.decision
+        )
+        return record, answer.ahead
+
+    def _wait(self, record: SessionRecord, log: SessionLog, seconds: float) -> SessionRecord:
+        """News of the session for so many seconds, its output going into the log."""
+        deadline = time.monotonic() + seconds
+        try:
+            with NodeClient("operator") as node:
+                for news in node.watch(record.session_id, timeout=seconds):
+                    record = news
+                    log.follow(record)
+        except NodeUnreachable as error:
+            # Its workers outlive a coordinator; the next attempt starts one that finds them again.
+            self.log.warning("session %s: %s; asking again", record.session_id, error)
+            time.sleep(max(0.0, min(1.0, deadline - time.monotonic())))
+        return record
+
+    def _defer_if_possible(self, record: SessionRecord, log: SessionLog) -> None:
+        if not self.deferrable:
+            return
+        if not triggerer_serves_node():
+            self.log.info("No triggerer serves this node (none shares its CIS_HOME): waiting in the slot.")
+            return
+        self.defer(
+            trigger=SessionTrigger(
+                session_id=record.session_id,
+                key=record.key,
+                agent_type=self.agent_type,
+                try_number=record.try_number,
+                retries_left=record.try_number <= record.max_tries,
+                resume=bool(self.outlets or self.on_success_callback),
+                logged_bytes=log.position,
+            ),
+            method_name="resume",
+            timeout=self.execution_timeout,
+        )
+
+    def _conclude(self, context: Context, record: SessionRecord) -> dict[str, Any]:
+        result = collect(record, agent_type=self.agent_type)
+        with NodeClient("operator") as node:
+            node.collect(record.session_id, record.try_number)
+        end = end_of_try(result)
+        if end is TryEnd.SUCCESS:
+            return result.to_dict()
+        context["ti"].xcom_push(key="return_value", value=result.to_dict())
+        message = f"agent {self.task_id}: {result.subtype}: {result.error}"
+        raise (AirflowFailException if end is TryEnd.FINAL else AirflowException)(message)
+
+    def _input_ids(self) -> list[str]:
+        return sorted(self.upstream_task_ids if self.inputs is None else self.inputs)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Any,
+        context: Any,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        # The one place that mapped and plain tasks share.
+        strict = jinja_env.overlay(undefined=jinja2.StrictUndefined)
+        if self.agent_type == "shell":
+            strict.comment_start_string = _NO_COMMENT
+        else:
+            context = {**context, "outputs": UpstreamOutputs.of(context, self._input_ids())}
+        super()._do_render_template_fields(parent, template_fields, context, strict, seen_oids)

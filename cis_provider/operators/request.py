@@ -1,0 +1,129 @@
+"""From an operator, its context and its upstream outputs to a session request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cis_provider.errors import PermanentAgentError
+from cis_provider.model.session import SessionKey, SessionRequest, WorkspaceRequest
+from cis_provider.model.text import variable_name
+from cis_provider.node_environment import values_for
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from cis_provider.operators.agent import AgentOperator
+    from cis_provider.operators.outputs import UpstreamOutputs
+
+#: Characters of upstream output in a prompt, over all upstream agents.
+CONTEXT_BUDGET = 60_000
+
+
+def build_request(operator: AgentOperator, context: Context, outputs: UpstreamOutputs) -> SessionRequest:
+    """
+    :raises PermanentAgentError: A variable is unset, or the workspace names what is not there.
+    :raises ConfigError: ``$CIS_HOME/env`` is of no use.
+    :raises StoreError: Upstream outputs cannot be read.
+    """
+    ti: Any = context["ti"]
+    shell = operator.agent_type == "shell"
+    env = {name: _text(name, value) for name, value in (operator.env or {}).items()}
+    secrets = values_for([*env.values(), *([] if shell else [operator.prompt])])
+    _mask(secrets)
+    return SessionRequest(
+        key=SessionKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1),
+        try_number=ti.try_number,
+        max_tries=ti.max_tries,
+        agent_id=operator.task_id,
+        agent_type=operator.agent_type,
+        command=operator.prompt if shell else _prompt(operator.prompt, outputs),
+        scope=operator.scope,
+        env=env | _places(operator, outputs),
+        secrets=secrets,
+        inputs={agent_id: stored.output for agent_id, stored in outputs.stored.items()},
+        workspace=workspace_request(operator.workspace, operator.base_folder, operator.rollback, outputs),
+        timeout=operator.timeout or 0.0,
+        priority=operator.priority,
+        position=operator.position,
+    )
+
+
+def workspace_request(
+    workspace: str | Mapping[str, Any] | None, base_folder: str, rollback: bool, outputs: UpstreamOutputs
+) -> WorkspaceRequest:
+    """
+    The folder an agent asks for, with what upstream agents left put in.
+
+    :raises PermanentAgentError: It is none of the known forms, or its upstream agent has no workspace.
+    """
+    if not workspace:
+        return WorkspaceRequest(kind="fresh", rollback=rollback)
+    if isinstance(workspace, str):
+        return WorkspaceRequest(kind="folder", path=workspace, rollback=rollback)
+    shared = bool(workspace.get("shared", False))
+    if path := workspace.get("path"):
+        return WorkspaceRequest(kind="folder", path=str(path), shared=shared, rollback=rollback)
+    if repo := workspace.get("repo"):
+        return WorkspaceRequest(
+            kind="worktree",
+            repo=_repository(str(repo), base_folder),
+            ref=str(workspace.get("ref") or ""),
+            rollback=rollback,
+        )
+    if origin := workspace.get("from"):
+        stored = outputs.stored.get(str(origin))
+        if stored is None or not stored.workspace:
+            raise PermanentAgentError(
+                f"workspace: from: {origin}: that agent left no workspace; is it in deps?"
+            )
+        return WorkspaceRequest(
+            kind="from_agent",
+            origin=stored.workspace,
+            origin_commit=stored.commit or "",
+            rollback=rollback,
+        )
+    raise PermanentAgentError(f"workspace: {dict(workspace)!r}: expected a path, or one of path, repo, from")
+
+
+def _repository(repo: str, base_folder: str) -> str:
+    if "://" in repo or repo.startswith("git@"):
+        return repo
+    path = Path(repo).expanduser()
+    return str(path if path.is_absolute() or not base_folder else Path(base_folder) / path)
+
+
+def _prompt(prompt: str, outputs: UpstreamOutputs) -> str:
+    if not outputs.stored:
+        return prompt
+    from cis_provider.context.assembly import assemble_markdown
+
+    handed_over = assemble_markdown(list(outputs.stored.values()), budget_chars=CONTEXT_BUDGET)
+    return f"{handed_over}\n\n{prompt}"
+
+
+def _places(operator: AgentOperator, outputs: UpstreamOutputs) -> dict[str, str]:
+    places = {
+        f"CIS_WORKSPACE_{variable_name(agent_id)}": stored.workspace
+        for agent_id, stored in outputs.stored.items()
+        if stored.workspace
+    }
+    return places | ({"CIS_BASE": operator.base_folder} if operator.base_folder else {})
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise PermanentAgentError(f"env: {name}: expected text, got {type(value).__name__}")
+
+
+def _mask(secrets: Mapping[str, str]) -> None:
+    """Hide them in this task's log, too."""
+    if secrets:
+        from airflow.sdk.log import mask_secret
+
+        for value in secrets.values():
+            mask_secret(value)

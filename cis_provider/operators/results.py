@@ -1,0 +1,57 @@
+"""From a session's end to the end of a try: shared by operator and trigger."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from pathlib import Path
+
+import msgspec
+
+from cis_provider.model.result import AgentResult
+from cis_provider.model.session import SessionRecord
+
+#: Characters of one output that the context store gets at most.
+STORED_LIMIT = 8 * 1024 * 1024
+
+
+class TryEnd(Enum):
+    """How a try ends."""
+
+    SUCCESS = auto()
+    RETRY = auto()
+    """Failed; another try may help, if Airflow has one left."""
+    FINAL = auto()
+    """Failed; another try would fail the same way, or somebody wanted it to end."""
+
+
+def end_of_try(result: AgentResult) -> TryEnd:
+    """Judge a result."""
+    if not result.is_error:
+        return TryEnd.SUCCESS
+    return TryEnd.FINAL if result.permanent or result.subtype == "killed" else TryEnd.RETRY
+
+
+def collect(record: SessionRecord, *, agent_type: str) -> AgentResult:
+    """
+    Put a session's result into the context store, the output in full; doing it twice is harmless.
+
+    :return: The result as it goes into XCom.
+    :raises StoreError: The store refused; the result is still on the node.
+    """
+    from cis_provider.context.store import ContextStore
+
+    result = record.result
+    assert result is not None, "only an ended session is collected"
+    whole = msgspec.structs.replace(result, output=_whole_output(result))
+    ContextStore.default().save(record.key, try_number=record.try_number, agent_type=agent_type, result=whole)
+    return result
+
+
+def _whole_output(result: AgentResult) -> str:
+    if not result.output_ref:
+        return result.output
+    try:
+        with Path(result.output_ref).open(encoding="utf-8", errors="replace") as file:
+            return file.read(STORED_LIMIT)
+    except OSError:
+        return result.output

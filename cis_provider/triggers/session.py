@@ -1,0 +1,160 @@
+"""``SessionTrigger``: wait until an agent's session has ended, and end its task."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from cis_provider.errors import NodeUnreachable, StoreError, UsageError
+from cis_provider.model.result import AgentResult
+from cis_provider.model.session import SessionKey, SessionRecord, SessionState
+from cis_provider.node.client import AsyncNodeClient
+from cis_provider.operators.results import TryEnd, collect, end_of_try
+from cis_provider.session_log import SessionLog
+
+#: Seconds before a broken connection, or a refused write, is tried again; doubled up to the second.
+_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+class SessionTrigger(BaseTrigger):
+    """
+    Waits until a session has ended, stores its result, and ends the task from here: no worker, no slot.
+
+    Fires once. Ends no session itself, not even when it is cancelled: whether a task still wants its agent
+    is judged by Airflow's database alone (``listeners/sweep.py``), in the process above this one.
+
+    :param session_id: The session on this node.
+    :param key: Its task instance.
+    :param agent_type: For the context store.
+    :param try_number: The try that deferred.
+    :param retries_left: Whether Airflow would try again after a failure.
+    :param resume: End the task on a worker: it has asset outlets or a success callback.
+    :param logged_bytes: Bytes of output that the task's log has already.
+    :param deferred_at: Seconds since the epoch; see :meth:`_not_too_soon`.
+    """
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        key: SessionKey | dict[str, Any],
+        agent_type: str,
+        try_number: int,
+        retries_left: bool,
+        resume: bool,
+        logged_bytes: int = 0,
+        deferred_at: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.session_id = session_id
+        self.key = key if isinstance(key, SessionKey) else msgspec.convert(key, SessionKey)
+        self.agent_type = agent_type
+        self.try_number = try_number
+        self.retries_left = retries_left
+        self.resume = resume
+        self.logged_bytes = logged_bytes
+        self.deferred_at = deferred_at or time.time()
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """As Airflow keeps it in its database."""
+        return (
+            "cis_provider.triggers.session.SessionTrigger",
+            {
+                "session_id": self.session_id,
+                "key": msgspec.to_builtins(self.key),
+                "agent_type": self.agent_type,
+                "try_number": self.try_number,
+                "retries_left": self.retries_left,
+                "resume": self.resume,
+                "logged_bytes": self.logged_bytes,
+                "deferred_at": self.deferred_at,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event, when the session has ended."""
+        record = await self._ended()
+        if record.try_number > self.try_number:
+            self.log.info("session %s: try %d has it now", self.session_id, record.try_number)
+            return
+        result = await self._stored(record)
+        yield await self._event(result)
+
+    async def _ended(self) -> SessionRecord:
+        log = SessionLog(self.session_id, self.log, self.logged_bytes)
+        pause = _PAUSE
+        while True:
+            try:
+                async with AsyncNodeClient("trigger") as node:
+                    async for record in node.watch(self.session_id):
+                        pause = _PAUSE
+                        log.follow(record)
+                    log.finish(record)
+                    return record
+            except UsageError as error:
+                return self._lost(str(error))
+            except (NodeUnreachable, OSError) as error:
+                # The coordinator was stopped or killed; its workers go on, and the next one finds them.
+                self.log.warning("session %s: %s; asking again", self.session_id, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _stored(self, record: SessionRecord) -> AgentResult:
+        pause = _PAUSE
+        while True:
+            try:
+                result = await sync_to_async(collect)(record, agent_type=self.agent_type)
+                async with AsyncNodeClient("trigger") as node:
+                    await node.collect(self.session_id, self.try_number)
+                return result
+            except UsageError:
+                return result
+            except (StoreError, NodeUnreachable, OSError) as error:
+                # The result is safe on the node's disk: better late than lost.
+                self.log.warning("session %s: its result is not stored yet: %s", self.session_id, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 12 * _LONGEST_PAUSE)
+
+    async def _event(self, result: AgentResult) -> TriggerEvent:
+        end = end_of_try(result)
+        xcoms = {"return_value": result.to_dict()}
+        if end is TryEnd.SUCCESS and not self.resume:
+            return TaskSuccessEvent(xcoms=xcoms)
+        if end is TryEnd.RETRY or (end is TryEnd.FINAL and not self.retries_left):
+            self.log.error("agent %s: %s: %s", self.key.task_id, result.subtype, result.error)
+            return TaskFailedEvent(xcoms=xcoms)
+        await self._not_too_soon()
+        return TriggerEvent({"session_id": self.session_id})
+
+    async def _not_too_soon(self) -> None:
+        """
+        A task that resumes too soon is marked failed by the scheduler.
+
+        The supervisor of the process that deferred may report its end a whole heartbeat later, and that
+        report would hit the task as it is queued again.
+        """
+        from airflow.configuration import conf
+
+        margin = conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2
+        await asyncio.sleep(max(0.0, self.deferred_at + margin - time.time()))
+
+    def _lost(self, why: str) -> SessionRecord:
+        result = AgentResult(session_id=self.session_id, is_error=True, subtype="interrupted", error=why)
+        return SessionRecord(
+            session_id=self.session_id,
+            key=self.key,
+            try_number=self.try_number,
+            max_tries=0,
+            agent_id=self.key.task_id,
+            agent_type=self.agent_type,
+            scope="global",
+            worker="",
+            state=SessionState.ENDED,
+            result=result,
+        )
