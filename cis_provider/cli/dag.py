@@ -1,0 +1,281 @@
+"""``cis dag``: run CIS files, and look at what runs. In manner like ``docker compose``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cis_provider.cli.screen import JsonOption, duration, interactive, note, say, say_json, table
+from cis_provider.cli.worker import app as worker_app
+
+if TYPE_CHECKING:
+    from cis_provider.cli.gather import Gatherer
+    from cis_provider.cli.rows import Row, RunView
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run CIS files, and look at what runs.")
+app.add_typer(worker_app, name="worker", help="The same as `cis worker`.")
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's name or id, or a DAG for its latest run; DAG/RUN is both."),
+]
+AgentArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[AGENT]", help="An agent's id, ID, or place in the file; all by default."),
+]
+FileOption = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The CIS file.")]
+NameOption = Annotated[
+    str | None, typer.Option("--name", metavar="RUN", help="What to call the run; by default as its DAG.")
+]
+ParamOption = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A param of the DAG; may be repeated."),
+]
+DetachOption = Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for the end.")]
+
+
+@app.command()
+def up(
+    file: FileOption,
+    name: NameOption = None,
+    param: ParamOption = None,
+    detach: DetachOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a CIS file: start Airflow if none runs, begin a run, and show it until it ends."""
+    from cis_provider.cli.up import run_file
+
+    raise typer.Exit(run_file(file, name=name, given=param or [], detach=detach, as_json=as_json))
+
+
+@app.command("run")
+def run_(
+    file: FileOption,
+    name: NameOption = None,
+    param: ParamOption = None,
+    detach: DetachOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The same as `up`."""
+    up(file, name, param, detach, as_json)
+
+
+@app.command()
+def ps(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run; by default all runs that have not ended.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show changes.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Agents: what each one does. Without RUN, those of all runs that have not ended."""
+    with _gatherer() as gather:
+        if watch:
+            from cis_provider.cli.watch import watch_agents
+
+            watch_agents(gather, run, as_json=as_json)
+            return
+        rows = _rows(gather, run)
+    if as_json:
+        say_json(_plain(rows))
+    elif rows or run is not None:
+        table(("ID", "AGENT", "STATUS", "OUTPUT"), ps_lines(rows), last_is_long=True)
+    else:
+        note("nothing runs; `cis dag list` shows the DAGs")
+
+
+@app.command()
+def logs(
+    run: RunArgument,
+    agent: AgentArgument = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until the run ends.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What agents printed, without escape codes."""
+    from cis_provider.cli import logs as log_reader
+
+    with _gatherer() as gather:
+        found, name, position = gather.find(run)
+        view = gather.view(found, name)
+        wanted = _wanted(view, agent, position)
+        write = _log_writer(view, wanted, as_json)
+        if follow:
+            log_reader.follow(gather, found, name, wanted, write)
+        else:
+            log_reader.dump(gather, view, wanted, write)
+
+
+@app.command()
+def outputs(run: RunArgument, agent: AgentArgument = None, as_json: JsonOption = False) -> None:
+    """What agents handed on, as they wrote it (Markdown)."""
+    from cis_provider.cli.results import results, whole_output
+
+    with _gatherer() as gather:
+        found, name, position = gather.find(run)
+        view = gather.view(found, name)
+        wanted = _wanted(view, agent, position)
+        given = results(gather, view)
+    shown = [row for row in view.agents if row.agent in wanted and (row.agent, row.map_index) in given]
+    if as_json:
+        say_json(
+            [
+                {"id": row.id, "agent": row.title, "status": row.status, **given[row.agent, row.map_index]}
+                | {"output": whole_output(given[row.agent, row.map_index])}
+                for row in shown
+            ]
+        )
+        return
+    for row in shown:
+        text = whole_output(given[row.agent, row.map_index]).rstrip("\n")
+        say(text if len(wanted) == 1 and len(shown) == 1 else f"# {row.title}\n\n{text}\n")
+    for row in view.agents:
+        if row.agent in wanted and row not in shown:
+            note(f"{row.title} has no output: {row.status}{f', {row.output}' if row.output else ''}")
+
+
+@app.command()
+def retry(
+    run: RunArgument,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id, ID, or place in the file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Do an agent, and all that came after it, again."""
+    from cis_provider.errors import UsageError
+
+    with _gatherer() as gather:
+        found, name, _position = gather.find(run)
+        view = gather.view(found, name)
+        (task_id,) = _wanted(view, agent, None)
+        rows = [row for row in view.agents if row.agent == task_id]
+        if all(row.status in ("waiting", "queued") for row in rows):
+            raise UsageError(f"{task_id} has not begun yet ({rows[0].output}); nothing to do again")
+        dag = gather.api.dag(found.dag_id)
+        if dag is not None and dag.is_paused:
+            gather.api.pause(found.dag_id, False)
+            note(f"{found.dag_id} was switched off; it is on now, so that the retry begins")
+        cleared = sorted({ti.task_id for ti in gather.api.clear(found.dag_id, found.dag_run_id, task_id)})
+    order = {row.agent: row.position for row in view.agents}
+    agents = sorted((one for one in cleared if one in order), key=lambda one: order[one])
+    if as_json:
+        say_json({"run": name, "dag_id": found.dag_id, "run_id": found.dag_run_id, "cleared": agents})
+        return
+    say(f"to be done again: {', '.join(agents)}")
+    note(f"`cis dag logs -f {name}` follows it")
+
+
+@app.command()
+def down(
+    run: RunArgument,
+    dag: Annotated[
+        bool, typer.Option("--dag", help="Switch the DAG off, too: nothing starts by schedule.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """End a run: its agents are stopped, what has not begun does not begin."""
+    from cis_provider.cli.down import end_run
+
+    with _gatherer() as gather:
+        found, name, _position = gather.find(run)
+        if dag:
+            gather.api.pause(found.dag_id, True)
+        stopped: list[str] = []
+        was_over = found.finished
+        if not was_over:
+            stopped = end_run(gather, found, gather.view(found, name))
+    if as_json:
+        record = {"run": name, "dag_id": found.dag_id, "run_id": found.dag_run_id}
+        say_json(record | {"stopped": stopped, "was_over": was_over, "paused": dag})
+        return
+    if was_over:
+        say(f"{name} had ended already ({found.state})")
+    else:
+        say(f"{name} is down; " + (f"stopped: {', '.join(stopped)}" if stopped else "no agent was at work"))
+    if dag:
+        say(f"{found.dag_id} is switched off; `cis dag up -f FILE` switches it on again")
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """The DAGs that Airflow has."""
+    from cis_provider.cli.dags import all_dags, list_lines
+
+    with _gatherer() as gather:
+        found, failures = all_dags(gather)
+    if as_json:
+        say_json({"dags": _plain(found), "import_errors": _plain(failures)})
+        return
+    if found:
+        table(
+            ("DAG", "SCHEDULE", "NEXT RUN", "LAST RUN", "DESCRIPTION"), list_lines(found), last_is_long=True
+        )
+    elif not failures:
+        note("no DAGs yet; `cis dag up -f FILE` brings one")
+    for failure in failures:
+        note(f"cannot be read: {failure.filename}: {failure.last_line}")
+
+
+@app.command()
+def status(
+    dag: Annotated[str, typer.Argument(metavar="DAG", help="A DAG's id.")], as_json: JsonOption = False
+) -> None:
+    """A DAG: its schedule, its agents, its latest runs."""
+    from cis_provider.cli.dags import dag_status, print_status
+
+    with _gatherer() as gather:
+        found = dag_status(gather, dag)
+    if as_json:
+        say_json(_plain(found))
+    else:
+        print_status(found)
+
+
+def ps_lines(rows: list[Row]) -> list[tuple[str, str, str, str]]:
+    """Rows as ``ps`` prints them."""
+    return [(row.id, row.title, _status_word(row), row.output) for row in rows]
+
+
+def _status_word(row: Row) -> str:
+    took = duration(row.seconds) if row.status in ("running", "done", "failed") else ""
+    return f"{row.status} {took}".rstrip() if interactive() else row.status
+
+
+def _rows(gather: Gatherer, run: str | None) -> list[Row]:
+    if run is None:
+        return [row for view in gather.unfinished() for row in view.agents]
+    found, name, position = gather.find(run)
+    return [row for row in gather.view(found, name).agents if position in (None, row.position)]
+
+
+def _wanted(view: RunView, agent: str | None, position: int | None) -> list[str]:
+    """Task ids of the agents that are meant; ``position`` comes from an agent's ID in the place of a run."""
+    from cis_provider.cli.runs import resolve_agent
+
+    if agent is None and position is None:
+        return list(dict.fromkeys(row.agent for row in view.agents))
+    ids = {row.id: row.agent for row in view.agents}
+    return [resolve_agent(agent if agent is not None else str(position), ids, view.run)]
+
+
+def _log_writer(view: RunView, wanted: list[str], as_json: bool) -> Any:
+    if as_json:
+        return lambda row, line: say_json({"id": row.id, "agent": row.title, "line": line})
+    if len(wanted) == 1:
+        return lambda _row, line: print(line)
+    from cis_provider.cli.prefix import prefixed
+
+    return prefixed([row.title for row in view.agents if row.agent in wanted])
+
+
+def _gatherer() -> Gatherer:
+    from cis_provider.cli.connect import connect
+    from cis_provider.cli.gather import Gatherer
+
+    return Gatherer(connect())
+
+
+def _plain(value: Any) -> Any:
+    from cis_provider.cli.rows import plain
+
+    return plain(value)

@@ -1,0 +1,170 @@
+"""``cis dag list`` and ``cis dag status``: DAGs and their latest runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cis_provider.cli.rows import RunView
+from cis_provider.cli.runs import suggestion
+from cis_provider.cli.screen import ago, duration, say, table
+from cis_provider.errors import UsageError
+
+if TYPE_CHECKING:
+    from cis_provider.cli.gather import Gatherer
+    from cis_provider.cli.records import Dag, DagRun
+
+#: Newest runs that are looked at to find each DAG's last one.
+_RECENT = 500
+_LATEST = 10
+
+
+class RunLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in short. ``seconds``: from its start to its end, or to now."""
+
+    run: str
+    run_id: str
+    state: str
+    started_at: dt.datetime | None
+    seconds: float
+
+
+class DagLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A DAG in short. ``schedule`` is None where it has none."""
+
+    dag_id: str
+    description: str
+    schedule: str | None
+    on: bool
+    next_run: dt.datetime | None
+    file: str
+    latest: RunLine | None
+
+
+class DagStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A DAG, its latest runs, the newest first, and the agents of the newest one."""
+
+    dag: DagLine
+    url: str
+    runs: list[RunLine]
+    newest: RunView | None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that Airflow could not read. ``last_line`` is the reason in short."""
+
+    filename: str
+    last_line: str
+    text: str
+
+
+def all_dags(gather: Gatherer) -> tuple[list[DagLine], list[Failure]]:
+    """Every DAG, and every file that gives none."""
+    newest: dict[str, DagRun] = {}
+    for run in gather.api.runs(limit=_RECENT):
+        newest.setdefault(run.dag_id, run)
+    lines = [_line(gather, dag, newest.get(dag.dag_id)) for dag in gather.api.dags()]
+    failures = [
+        Failure(filename=one.filename, last_line=_reason(one.stack_trace), text=one.stack_trace)
+        for one in gather.api.import_failures()
+    ]
+    return lines, failures
+
+
+def dag_status(gather: Gatherer, dag_id: str) -> DagStatus:
+    """
+    One DAG.
+
+    :raises UsageError: There is none of that id.
+    """
+    dag = gather.api.dag(dag_id)
+    if dag is None:
+        known = [one.dag_id for one in gather.api.dags()]
+        raise UsageError(f"no DAG {dag_id!r}{suggestion(dag_id, known)}; `cis dag list` shows them")
+    found = gather.api.runs(dag_id=dag_id, limit=_LATEST)
+    view = gather.view(found[0], gather.name_of(found[0])) if found else None
+    return DagStatus(
+        dag=_line(gather, dag, found[0] if found else None),
+        url=f"{gather.api.url}/dags/{dag_id}",
+        runs=[_run_line(gather, run) for run in found],
+        newest=view,
+    )
+
+
+def list_lines(dags: list[DagLine]) -> list[tuple[str, str, str, str, str]]:
+    """As ``list`` prints them."""
+    return [(dag.dag_id, _schedule(dag), _next(dag), _last(dag), dag.description) for dag in dags]
+
+
+def print_status(found: DagStatus) -> None:
+    """As ``status`` prints it."""
+    dag = found.dag
+    say(dag.dag_id + (f": {dag.description}" if dag.description else ""))
+    say(f"schedule  {_schedule(dag)}" + (f", next run {_next(dag)}" if _next(dag) else ""))
+    say(f"file      {dag.file}")
+    say(f"page      {found.url}")
+    if found.runs:
+        say()
+        lines = [
+            (run.run, run.state, duration(run.seconds), _since(run.started_at), run.run_id)
+            for run in found.runs
+        ]
+        table(("RUN", "STATE", "TIME", "STARTED", "RUN ID"), lines)
+    if found.newest is not None:
+        from cis_provider.cli.dag import ps_lines
+
+        say()
+        table(("ID", "AGENT", "STATUS", "OUTPUT"), ps_lines(found.newest.agents), last_is_long=True)
+
+
+def _line(gather: Gatherer, dag: Dag, newest: DagRun | None) -> DagLine:
+    return DagLine(
+        dag_id=dag.dag_id,
+        description=dag.description or "",
+        schedule=dag.timetable_summary,
+        on=not dag.is_paused,
+        next_run=dag.next_dagrun_run_after,
+        file=dag.fileloc,
+        latest=_run_line(gather, newest) if newest else None,
+    )
+
+
+def _run_line(gather: Gatherer, run: DagRun) -> RunLine:
+    from cis_provider.cli.runs import given_name
+
+    end = run.end_date.timestamp() if run.end_date else time.time()
+    return RunLine(
+        run=given_name(run.dag_run_id) or run.dag_id,
+        run_id=run.dag_run_id,
+        state=run.state,
+        started_at=run.start_date,
+        seconds=max(0.0, end - run.start_date.timestamp()) if run.start_date else 0.0,
+    )
+
+
+def _schedule(dag: DagLine) -> str:
+    if not dag.schedule:
+        return "none"
+    return dag.schedule if dag.on else f"{dag.schedule} (off)"
+
+
+def _next(dag: DagLine) -> str:
+    if dag.next_run is None or not dag.on:
+        return ""
+    return f"{dag.next_run.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _last(dag: DagLine) -> str:
+    return f"{dag.latest.state} {_since(dag.latest.started_at)}".rstrip() if dag.latest else "never"
+
+
+def _since(moment: dt.datetime | None) -> str:
+    return ago(time.time() - moment.timestamp()) if moment else ""
+
+
+def _reason(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

@@ -1,0 +1,183 @@
+"""Ask Airflow and the node, and put together what a person reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from cis_provider import paths
+from cis_provider.cli import rows, runs
+from cis_provider.cli.airflow_api import AirflowApi
+from cis_provider.cli.connect import named_url
+from cis_provider.cli.records import RUNNING_STATES, DagRun, TaskInstance
+from cis_provider.errors import AirflowRefused, UnreachableError
+
+if TYPE_CHECKING:
+    from cis_provider.model.session import SessionRecord
+    from cis_provider.node.client import NodeClient
+
+
+class Gatherer:
+    """
+    One command's view of Airflow and the node; a context manager.
+
+    A node that does not run is no error here: its agents simply show no output.
+    """
+
+    def __init__(self, api: AirflowApi) -> None:
+        self.api = api
+        self._node: NodeClient | None = None
+        self._plans: dict[str, rows.Plan] = {}
+
+    def __enter__(self) -> Gatherer:
+        self.api.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.api.__exit__()
+        self._close_node()
+
+    # --- runs ---------------------------------------------------------------------------------------
+
+    def find(self, text: str) -> tuple[DagRun, str, int | None]:
+        """
+        The run that is meant, what it is called, and an agent's place where an agent's ID was given.
+
+        :raises UsageError: None is meant, or more than one.
+        """
+        found, position = runs.resolve(text, AirflowLookup(self.api))
+        run = self.api.run(found.dag_id, found.dag_run_id)
+        return run, self.name_of(run), position
+
+    def name_of(self, run: DagRun) -> str:
+        """What a run is called."""
+        return runs.given_name(run.dag_run_id) or self._names([run])[run.dag_id, run.dag_run_id]
+
+    def view(self, run: DagRun, name: str) -> rows.RunView:
+        """A run as it is now."""
+        return self._view(run, name, self.api.task_instances(run.dag_id, run.dag_run_id))
+
+    def unfinished(self) -> list[rows.RunView]:
+        """All runs that have not ended, the oldest first."""
+        found = self.api.unfinished()
+        names = self._names(found)
+        by_run: dict[tuple[str, str], list[TaskInstance]] = {}
+        for ti in self.api.task_instances_of(found):
+            by_run.setdefault((ti.dag_id, ti.dag_run_id), []).append(ti)
+        keys = [(run.dag_id, run.dag_run_id) for run in found]
+        return [
+            self._view(run, names[key], by_run.get(key, [])) for run, key in zip(found, keys, strict=True)
+        ]
+
+    def _view(self, run: DagRun, name: str, tasks: Sequence[TaskInstance]) -> rows.RunView:
+        return rows.view(
+            run,
+            name,
+            tasks,
+            self.sessions(run.dag_id, run.dag_run_id),
+            self.plan(run.dag_id),
+            url=self.page(run),
+            now=time.time(),
+        )
+
+    def _names(self, found: Iterable[DagRun]) -> dict[tuple[str, str], str]:
+        everyone = list(found)
+        unnamed = {run.dag_id for run in everyone if runs.given_name(run.dag_run_id) is None}
+        latest = {}
+        for dag_id in unnamed:
+            newest = self.api.runs(dag_id=dag_id, limit=1)
+            if newest:
+                latest[dag_id] = newest[0].dag_run_id
+        return runs.shown_names(everyone, latest)
+
+    def page(self, run: DagRun) -> str:
+        """Address of a run's page in Airflow."""
+        return f"{self.api.url}/dags/{quote(run.dag_id)}/runs/{quote(run.dag_run_id)}"
+
+    def plan(self, dag_id: str) -> rows.Plan:
+        """The agents of a DAG, in the order of its file."""
+        if dag_id not in self._plans:
+            self._plans[dag_id] = self._plan(dag_id)
+        return self._plans[dag_id]
+
+    def _plan(self, dag_id: str) -> rows.Plan:
+        if not named_url():
+            from dag_factory.index import find_entry
+
+            entry = find_entry(paths.dags_dir(), dag_id)
+            if entry is not None:
+                return tuple(rows.PlanAgent(one.id, one.position, one.deps) for one in entry.agents)
+        try:
+            return rows.plan_from_tasks(self.api.tasks(dag_id))
+        except AirflowRefused as error:
+            if error.status == 404:  # the DAG is gone, its runs are not
+                return ()
+            raise
+
+    # --- the node -----------------------------------------------------------------------------------
+
+    def sessions(self, dag_id: str, run_id: str) -> list[SessionRecord]:
+        """The node's sessions of a run; none where no coordinator answers."""
+        node = self.node()
+        if node is None:
+            return []
+        try:
+            return node.sessions(dag_id=dag_id, run_id=run_id)
+        except (UnreachableError, OSError):
+            self._close_node()
+            return []
+
+    def node(self) -> NodeClient | None:
+        """A client of this node's coordinator; None where none answers."""
+        if self._node is None:
+            from cis_provider.node.client import NodeClient
+
+            try:
+                self._node = NodeClient("cli", start=False, timeout=5.0).__enter__()
+            except UnreachableError:
+                return None
+        return self._node
+
+    def _close_node(self) -> None:
+        if self._node is not None:
+            self._node.__exit__(None, None, None)
+            self._node = None
+
+
+class AirflowLookup:
+    """Answers for :func:`cis_provider.cli.runs.resolve`."""
+
+    def __init__(self, api: AirflowApi) -> None:
+        self._api = api
+
+    def starting_with(self, prefix: str, dag_id: str | None) -> Sequence[DagRun]:
+        """The newest, and those that have not ended, however many began after them."""
+        owner = dag_id or "~"
+        try:
+            newest = self._api.runs(dag_id=owner, run_id_prefix=prefix)
+            held = self._api.runs(dag_id=owner, run_id_prefix=f"{prefix}__", states=RUNNING_STATES)
+        except AirflowRefused as error:
+            if error.status == 404:
+                return []
+            raise
+        seen = {(run.dag_id, run.dag_run_id) for run in newest}
+        return newest + [run for run in held if (run.dag_id, run.dag_run_id) not in seen]
+
+    def latest(self, dag_id: str) -> DagRun | None:
+        try:
+            newest = self._api.runs(dag_id=dag_id, limit=1)
+        except AirflowRefused as error:
+            if error.status == 404:
+                return None
+            raise
+        return newest[0] if newest else None
+
+    def has_dag(self, dag_id: str) -> bool:
+        return self._api.dag(dag_id) is not None
+
+    def known_names(self) -> Collection[str]:
+        recent = self._api.runs(limit=100)
+        names = {runs.given_name(run.dag_run_id) or run.dag_run_id for run in recent}
+        return names | {dag.dag_id for dag in self._api.dags()}

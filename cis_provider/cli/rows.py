@@ -1,0 +1,286 @@
+"""
+What a person reads of a run: Airflow's tasks, the node's sessions and the file's agents as one table. Pure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cis_provider.cli.records import RUNNING_STATES, DagRun, Task, TaskInstance
+from cis_provider.cli.runs import agent_id
+from cis_provider.model.session import SessionRecord, SessionState
+
+#: States of Airflow in which a task has been given to nobody yet, so that no session is its own.
+_NOT_BEGUN = (None, "scheduled", "queued", "none")
+_WORDS = {
+    "success": "done",
+    "failed": "failed",
+    "upstream_failed": "skipped",
+    "skipped": "skipped",
+    "removed": "skipped",
+    "up_for_retry": "retrying",
+    "up_for_reschedule": "waiting",
+    "scheduled": "queued",
+    "queued": "queued",
+}
+#: Classes of tasks that are agents.
+_AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator")
+
+UNFINISHED_WORDS = ("waiting", "queued", "running", "retrying")
+
+
+class PlanAgent(NamedTuple):
+    """An agent as its file has it: its id, its place from 1, and what it waits for."""
+
+    id: str
+    position: int
+    deps: tuple[str, ...]
+
+
+Plan = tuple[PlanAgent, ...]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One agent of one run.
+
+    :param id: ``refactor-001``; names the agent on every command line.
+    :param status: One of waiting, queued, running, done, failed, skipped, retrying.
+    :param output: The last line of its output, or what it waits for.
+    :param seconds: How long it has been at work; 0 before.
+    :param state: Airflow's own word for the status.
+    :param error: One sentence, where it failed.
+    """
+
+    id: str
+    agent: str
+    status: str
+    output: str
+    seconds: float
+    run: str
+    dag_id: str
+    run_id: str
+    position: int
+    map_index: int
+    state: str | None
+    try_number: int
+    session_id: str
+    workspace: str
+    error: str
+
+    @property
+    def title(self) -> str:
+        """The agent's id, with the place in its mapping where it is mapped."""
+        return self.agent if self.map_index < 0 else f"{self.agent}[{self.map_index}]"
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run and its agents, in the order of the file."""
+
+    run: str
+    dag_id: str
+    run_id: str
+    state: str
+    url: str
+    started_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    agents: list[Row]
+
+    @property
+    def finished(self) -> bool:
+        """Whether Airflow has judged the run."""
+        return self.state not in RUNNING_STATES
+
+
+def plan_from_tasks(tasks: Iterable[Task]) -> Plan:
+    """The agents of a DAG that no CIS file describes: what comes first stands first, then by name."""
+    by_id = {task.task_id: task for task in tasks}
+    agents = {name for name, task in by_id.items() if _is_agent(task)} or set(by_id)
+    upstream: dict[str, set[str]] = {name: set() for name in by_id}
+    for name, task in by_id.items():
+        for after in task.downstream_task_ids:
+            upstream.setdefault(after, set()).add(name)
+    order: list[str] = []
+    left = dict(upstream)
+    while left:
+        ready = sorted(name for name, before in left.items() if not before & left.keys()) or sorted(left)
+        order += ready
+        for name in ready:
+            del left[name]
+    shown = [name for name in order if name in agents]
+    return tuple(
+        PlanAgent(name, place, tuple(sorted(upstream[name] & agents))) for place, name in enumerate(shown, 1)
+    )
+
+
+def _is_agent(task: Task) -> bool:
+    return (task.class_ref or {}).get("class_name") in _AGENT_OPERATORS
+
+
+def leaves(plan: Plan) -> list[str]:
+    """Agents that nobody waits for."""
+    needed = {dep for agent in plan for dep in agent.deps}
+    return [agent.id for agent in plan if agent.id not in needed]
+
+
+def view(
+    run: DagRun,
+    name: str,
+    tasks: Sequence[TaskInstance],
+    sessions: Iterable[SessionRecord],
+    plan: Plan,
+    *,
+    url: str,
+    now: float,
+) -> RunView:
+    """Put a run together. ``now``: seconds since the epoch."""
+    by_agent: dict[str, list[TaskInstance]] = {}
+    for ti in tasks:
+        by_agent.setdefault(ti.task_id, []).append(ti)
+    newest = newest_sessions(sessions)
+    states = {agent: _overall(instances) for agent, instances in by_agent.items()}
+    rows: list[Row] = []
+    for agent in _with_strays(plan, by_agent):
+        for ti in sorted(by_agent.get(agent.id, ()), key=lambda ti: ti.map_index):
+            session = _session_of(ti, newest)
+            rows.append(_row(ti, session, agent, name, states, now))
+    return RunView(
+        run=name,
+        dag_id=run.dag_id,
+        run_id=run.dag_run_id,
+        state=run.state,
+        url=url,
+        started_at=run.start_date,
+        ended_at=run.end_date,
+        agents=rows,
+    )
+
+
+def newest_sessions(sessions: Iterable[SessionRecord]) -> dict[tuple[str, int], SessionRecord]:
+    """The newest session of each task of one run, by task id and map index."""
+    newest: dict[tuple[str, int], SessionRecord] = {}
+    for record in sorted(sessions, key=lambda record: record.created_at):
+        newest[record.key.task_id, record.key.map_index] = record
+    return newest
+
+
+def _with_strays(plan: Plan, by_agent: Mapping[str, list[TaskInstance]]) -> list[PlanAgent]:
+    """The plan, and agents that only this run has: the file has changed since."""
+    known = {agent.id for agent in plan}
+    strays = [
+        name
+        for name, instances in sorted(by_agent.items())
+        if name not in known and any(ti.operator in _AGENT_OPERATORS for ti in instances)
+    ]
+    return [*plan, *(PlanAgent(name, len(plan) + n, ()) for n, name in enumerate(strays, 1))]
+
+
+def _overall(instances: Sequence[TaskInstance]) -> str | None:
+    """One state for what waits on a task: its own, or for a mapped one a state that is not success yet."""
+    open_states = [ti.state for ti in instances if ti.state not in ("success", "skipped", "removed")]
+    return open_states[0] if open_states else "success"
+
+
+def _session_of(ti: TaskInstance, newest: Mapping[tuple[str, int], SessionRecord]) -> SessionRecord | None:
+    """The session that works, or has worked, for this try."""
+    record = newest.get((ti.task_id, ti.map_index))
+    if record is None or ti.state in _NOT_BEGUN:
+        return None
+    if ti.state in ("running", "deferred") and record.try_number < ti.try_number:
+        return None
+    return record
+
+
+def _row(
+    ti: TaskInstance,
+    session: SessionRecord | None,
+    agent: PlanAgent,
+    name: str,
+    states: Mapping[str, str | None],
+    now: float,
+) -> Row:
+    status, output = _status(ti, session, agent, states)
+    error = session.result.error if session and session.result and status in ("failed", "retrying") else ""
+    return Row(
+        id=agent_id(name, agent.position),
+        agent=agent.id,
+        status=status,
+        output=output,
+        seconds=_seconds(ti, session, status, now),
+        run=name,
+        dag_id=ti.dag_id,
+        run_id=ti.dag_run_id,
+        position=agent.position,
+        map_index=ti.map_index,
+        state=ti.state,
+        try_number=ti.try_number,
+        session_id=session.session_id if session else "",
+        workspace=session.workspace if session else "",
+        error=error,
+    )
+
+
+def _status(
+    ti: TaskInstance, session: SessionRecord | None, agent: PlanAgent, states: Mapping[str, str | None]
+) -> tuple[str, str]:
+    """The word for a task's state, and what to say beside it."""
+    if ti.state in ("running", "deferred", "restarting"):
+        return _at_work(session)
+    if ti.state in (None, "none"):
+        before = [dep for dep in agent.deps if dep in states and states[dep] not in _ENDED]
+        return "waiting", f"waiting for {', '.join(before)}" if before else "waiting for the scheduler"
+    if ti.state == "upstream_failed":
+        culprits = [dep for dep in agent.deps if states.get(dep) in ("failed", "upstream_failed")]
+        return "skipped", f"{', '.join(culprits)} failed" if culprits else "an agent before it failed"
+    if ti.state == "scheduled":
+        return "queued", "waiting for a place (max_workers)"
+    if ti.state == "queued":
+        return "queued", "waiting for an Airflow worker"
+    word = _WORDS.get(ti.state or "", "waiting")
+    if session is None:
+        return word, ""
+    said = session.last_line
+    if word in ("failed", "retrying") and not said and session.result:
+        said = first_line(session.result.error)
+    return word, said
+
+
+_ENDED = ("success", "skipped", "failed", "upstream_failed", "removed")
+
+
+def _at_work(session: SessionRecord | None) -> tuple[str, str]:
+    if session is None:
+        return "running", "starting"
+    if session.state is SessionState.QUEUED:
+        return (
+            "queued",
+            f"waiting for {session.waiting_for}" if session.waiting_for else "waiting for a place",
+        )
+    if session.state is SessionState.STARTING:
+        return "running", session.last_line or "preparing its workspace"
+    return "running", session.last_line
+
+
+def _seconds(ti: TaskInstance, session: SessionRecord | None, status: str, now: float) -> float:
+    if status in ("waiting", "queued", "skipped"):
+        return 0.0
+    if session is not None and session.started_at:
+        return max(0.0, (session.ended_at or now) - session.started_at)
+    if ti.start_date is None:
+        return 0.0
+    end = ti.end_date.timestamp() if ti.end_date else now
+    return max(0.0, end - ti.start_date.timestamp())
+
+
+def first_line(text: str) -> str:
+    """The first line with anything in it."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def plain(record: Any) -> Any:
+    """A record as JSON values."""
+    return msgspec.to_builtins(record)

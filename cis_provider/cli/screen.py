@@ -1,0 +1,96 @@
+"""Words on stdout and stderr: what every command shares. Rich is loaded for terminals only."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print records as JSON.")]
+
+
+def say(text: str = "") -> None:
+    """A line of what was asked for."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """A line about what is going on; never part of what was asked for."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def say_json(value: Any) -> None:
+    """A record, or a list of them, as JSON values."""
+    indent = 2 if sys.stdout.isatty() else None
+    print(json.dumps(value, ensure_ascii=False, indent=indent, default=str), flush=True)
+
+
+def interactive() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def table(heads: Sequence[str], lines: Sequence[Sequence[str]], *, last_is_long: bool = False) -> None:
+    """
+    Print columns. In a terminal, nothing wraps: a last column that is long is cut to fit.
+
+    :param last_is_long: The last column may be cut; the others never are.
+    """
+    if interactive():
+        from cis_provider.cli.render import print_table
+
+        print_table(heads, lines, last_is_long=last_is_long)
+        return
+    for line in aligned([heads, *lines]):
+        say(line)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as plain lines; wide (CJK) characters count twice."""
+    if not lines:
+        return []
+    widths = [max(width(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return [
+        "   ".join(
+            text + " " * (size - width(text)) for text, size in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def width(text: str) -> int:
+    """Cells of a terminal that a text takes."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time at work, as short as it stays useful: ``0.4s``, ``12s``, ``3m20s``, ``2h05m``."""
+    if seconds <= 0:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
+
+
+def size(kib: int) -> str:
+    """Memory for people."""
+    return f"{kib / 1024:.0f} MB" if kib < 1024 * 1024 else f"{kib / 1024 / 1024:.1f} GB"
+
+
+def ago(seconds: float) -> str:
+    """How long since."""
+    return f"{duration(max(seconds, 1))} ago"
