@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,9 @@ from cis_provider.files import private_folder, write_atomic
 from cis_provider.worker import processes
 
 log = logging.getLogger(__name__)
+
+#: Seconds for killed processes to be gone; one in an uninterruptible wait may take for ever.
+_GONE = 2.0
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -45,17 +49,21 @@ def noted(worker: str) -> set[str]:
 
 
 def end_all(worker: str) -> None:
-    """Kill every process of the sessions noted for a worker that is gone. The notes stay."""
+    """Kill every process of the sessions noted for a worker that is gone, and see them gone. The notes stay."""
     for session_id in noted(worker):
         try:
             note = msgspec.json.decode((_folder(worker) / session_id).read_bytes(), type=Note)
         except (OSError, msgspec.DecodeError):
             continue
         same = note.pid and processes.is_same(note.pid, note.started)
-        victims = processes.belonging_to(session_id, note.pid if same else -1)
-        if victims:
+        deadline = time.monotonic() + _GONE
+        while victims := processes.belonging_to(session_id, note.pid if same else -1):
             log.warning("session %s: its worker is gone; ending its processes %s", session_id, victims)
             processes.signal_all(victims, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                log.error("session %s: processes %s do not die", session_id, victims)
+                break
+            time.sleep(0.01)
 
 
 def _folder(worker: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Terminal:
             cwd=str(folder),
             env=env,
             echo=False,
-            preexec_fn=_empty_stdin,
+            preexec_fn=_before_exec,
             dimensions=(DEFAULT_ROWS, DEFAULT_COLUMNS),
         )
         return cls(process, on_output)
@@ -109,7 +110,10 @@ class Terminal:
             self._exited.set_result(None)
 
 
-def _empty_stdin() -> None:
+def _before_exec() -> None:
+    # Python ignores these two, and a child would inherit that: `producer | head` would never end quietly.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

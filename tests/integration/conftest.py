@@ -73,21 +73,21 @@ class Node:
         """SIGKILL, and wait until it is gone."""
         started = processes.start_time(pid)
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not processes.is_same(pid, started))
+        self.wait_until(lambda: not processes.is_same(pid, started))
 
-
-def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
-    """For what tells nobody when it happens, such as the end of a process that is not a child."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 10) -> None:
+        """For what tells nobody when it happens, such as the end of a process that is not a child."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.01)
 
 
 @pytest.fixture
 def node(cis_home: Path) -> Iterator[Node]:
     """A node that is stopped with its workers at the end."""
-    yield Node(cis_home)
+    node = Node(cis_home)
+    yield node
     try:
         with NodeClient("test", start=False) as client:
             pids = [client.status().pid, *(worker.pid for worker in client.status().workers)]
@@ -95,4 +95,4 @@ def node(cis_home: Path) -> Iterator[Node]:
             client.stop(workers=True)
     except Exception:
         return
-    wait_until(lambda: not any(processes.is_same(pid, when) for pid, when in started.items()))
+    node.wait_until(lambda: not any(processes.is_same(pid, when) for pid, when in started.items()))

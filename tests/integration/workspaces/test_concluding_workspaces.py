@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -23,6 +24,19 @@ def test_a_conclusion_tells_commit_branch_and_all_that_changed(prepare, repo) ->
     stat, *rest = end.diff_stat.split("2 files changed")
     assert "one.txt" in stat and "two.txt" in stat and "pins.txt" not in stat
     assert "Not committed" in rest[0] and "pins.txt" in rest[0] and "stray file" in rest[0]
+
+
+def test_file_names_that_are_no_text_can_be_sent_on(prepare, repo) -> None:
+    made = prepare("a", kind="worktree", repo=str(repo), rollback=True)
+    for name in (b"caf\xe9.txt", b"stray\xe9"):
+        (made.path / os.fsdecode(name)).touch()
+    git("add", "*.txt", cwd=made.path)
+    git("commit", "-qm", "x", cwd=made.path)
+    end = conclude(made, failed=True)
+    assert "caf" in (end.diff_stat or "") and "stray" in (end.diff_stat or "")
+    for text in (end.diff_stat, end.note, end.branch):
+        (text or "").encode("utf-8")
+    assert end.rolled_back
 
 
 def test_nothing_done_is_an_empty_diff_stat(prepare, repo) -> None:
