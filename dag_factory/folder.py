@@ -1,0 +1,168 @@
+"""CIS files in a folder: which files are some, what they say, and which DAG ids they share. No Airflow."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dag_factory.diagnostics import Diagnostic
+from dag_factory.document import parse
+from dag_factory.placeholders import Lookup
+from dag_factory.validate import Checked, check_document
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+#: Bytes. A file is read at every parse of the loader, and its text is kept in Airflow's database.
+MAX_FILE_SIZE = 1 << 20
+
+#: How a CIS file looks that cannot be parsed: `agents:` at the top, or a list that begins with an agent.
+_LOOKS = re.compile(
+    r"^\ufeff?agents[ ]*:"
+    r"|^\s*\{[^{}\[\]]*\"agents\"\s*:"
+    r"|\A(?:\s*#.*\n|---.*\n|\s*\n)*-\s+(?:id|type)\s*:(?=[\s\S]*\b(?:id|type)\s*:)",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    One CIS file, read and judged.
+
+    :param stat: Of the file when it was read; ``None`` when it could not be.
+    """
+
+    path: Path
+    checked: Checked
+    stat: os.stat_result | None = None
+
+
+def default_name(path: Path) -> str:
+    """The DAG id of a file that says none: ``refactor`` for ``refactor.yaml`` and ``refactor.cis.yaml``."""
+    return path.name.removesuffix(path.suffix).removesuffix(".cis")
+
+
+def candidate_files(folder: Path) -> Iterator[Path]:
+    """
+    Every YAML and JSON file below ``folder``, in the order of their paths. Hidden files and folders, and
+    folders that were met already (links may form a circle), are left out.
+    """
+    seen: set[tuple[int, int]] = set()
+
+    def walk(here: str) -> Iterator[str]:
+        try:
+            stat = Path(here).stat()
+            with os.scandir(here) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            return
+        if (stat.st_dev, stat.st_ino) in seen:
+            return
+        seen.add((stat.st_dev, stat.st_ino))
+        for entry in found:
+            if entry.name.startswith("."):
+                continue
+            if entry.name.endswith(SUFFIXES):
+                if entry.is_file():
+                    yield entry.path
+            elif entry.is_dir() and entry.name != "__pycache__":
+                yield from walk(entry.path)
+
+    yield from map(Path, sorted(walk(str(folder))))
+
+
+def check_file(path: Path, *, shown_as: str | None = None, lookup: Lookup = os.environ.get) -> Checked:
+    """Judge one file that is meant to be a CIS file. Never raises: what cannot be read is a mistake, too."""
+    found = read_cis_file(path, shown_as=shown_as, lookup=lookup, certain=True)
+    assert found is not None
+    return found.checked
+
+
+def read_cis_file(
+    path: Path, *, shown_as: str | None = None, lookup: Lookup = os.environ.get, certain: bool = False
+) -> Found | None:
+    """
+    Read and judge one file.
+
+    :param shown_as: Its name in messages.
+    :param certain: Take it for a CIS file, whatever is in it.
+    :return: Nothing when it is no CIS file, or gone.
+    """
+    name = shown_as if shown_as is not None else str(path)
+    certain = certain or path.name.endswith(tuple(f".cis{suffix}" for suffix in SUFFIXES))
+    try:
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            data = file.read(MAX_FILE_SIZE + 1)
+    except OSError as error:
+        mistake = Diagnostic(name, 1, 1, "F001", f"cannot be read: {error.strerror or error}")
+        return Found(path, Checked(name, None, (mistake,))) if certain else None
+    if not certain and b"agents" not in data and not (b"id" in data and b"type" in data):
+        return None
+    checked = _judge(data, path, name, lookup=lookup, certain=certain)
+    return Found(path, checked, stat) if checked is not None else None
+
+
+def _judge(data: bytes, path: Path, name: str, *, lookup: Lookup, certain: bool) -> Checked | None:
+    if len(data) > MAX_FILE_SIZE:
+        mistake = Diagnostic(name, 1, 1, "F001", f"is larger than {MAX_FILE_SIZE} bytes")
+        return Checked(name, None, (mistake,)) if certain else None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if not certain and not _LOOKS.search(data.decode("utf-8", "replace")):
+            return None
+        before = data[: error.start]
+        line, col = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        return Checked(name, None, (Diagnostic(name, line, col, "F001", "is no UTF-8", "save it as UTF-8"),))
+    document, diagnostics = parse(text, name, is_json=path.suffix == ".json")
+    if not certain and not (_LOOKS.search(text) if document is None else is_cis_data(document.data)):
+        return None
+    if document is None:
+        return Checked(name, None, tuple(diagnostics))
+    return check_document(document, diagnostics, name=default_name(path), lookup=lookup)
+
+
+def is_cis_data(data: object) -> bool:
+    """Whether plain data is meant as a CIS file: ``agents:`` at the top, or a list of things with id and type."""
+    if isinstance(data, dict):
+        return "agents" in data
+    return (
+        isinstance(data, list)
+        and bool(data)
+        and all(isinstance(item, dict) and "id" in item and "type" in item for item in data)
+    )
+
+
+def read_folder(folder: Path, *, lookup: Lookup = os.environ.get) -> Iterator[Found]:
+    """Every CIS file below a folder. A file whose DAG id another one before it has is wrong."""
+    owners: Owners = {}
+    for path in candidate_files(folder):
+        found = read_cis_file(path, lookup=lookup)
+        if found is not None:
+            yield refuse_second(found, owners)
+
+
+#: DAG id: the file that has it, and its name in messages.
+Owners = dict[str, tuple[Path, str]]
+
+
+def refuse_second(found: Found, owners: Owners) -> Found:
+    """
+    ``found``, wrong if another file has its DAG id. A file with mistakes has none: it must not put the
+    DAG of a good file out of service.
+
+    :param owners: Which file has which id; ``found`` is added.
+    """
+    checked = found.checked
+    if checked.spec is None:
+        return found
+    owner, name = owners.setdefault(checked.spec.name, (found.path, checked.file))
+    if owner == found.path:
+        return found
+    message = f'the DAG id "{checked.spec.name}" is that of {name} already'
+    mistake = Diagnostic(checked.file, *checked.name_place, "F207", message, "give this file another name:")
+    return replace(found, checked=replace(checked, spec=None, diagnostics=(mistake,)))

@@ -1,0 +1,78 @@
+"""
+``${NAME}`` in the keys of a CIS file that shape its DAG, settled when the file is loaded.
+
+In ``env`` and in prompts they stay as they are: those are read on the node, when the agent runs, so that
+no secret gets into Airflow's database. In a shell agent's command ``${...}`` is bash's own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from cis_provider.model.placeholders import malformed_in, substitute, unset_in
+from dag_factory.diagnostics import Diagnostic
+from dag_factory.document import Document, Path
+
+Lookup = Callable[[str], str | None]
+
+#: Keys whose text is not settled at load, with everything below them.
+LEFT_ALONE = frozenset({"env", "prompt", "command"})
+
+_MALFORMED_HINT = "write ${NAME}, ${NAME:-default}, or $${ for a plain ${"
+
+
+def settle(document: Document, data: Any, lookup: Lookup = os.environ.get) -> tuple[Any, list[Diagnostic]]:
+    """
+    A copy of ``data`` with its placeholders filled in.
+
+    :param lookup: A name's value, ``None`` where it is unset.
+    :return: The copy, in which what could not be settled is left, and what is wrong.
+    """
+    settler = _Settler(document, lookup)
+    return settler.settle(data, ()), settler.diagnostics
+
+
+def malformed(document: Document, path: Path, text: str) -> list[Diagnostic]:
+    """Every ``${`` that begins no placeholder, in a text that is read on the node."""
+    return [
+        Diagnostic(
+            document.file,
+            *document.place_in_text(path, at),
+            "F007",
+            f"{bad!r} is no placeholder",
+            _MALFORMED_HINT,
+        )
+        for at, bad in malformed_in(text)
+    ]
+
+
+class _Settler:
+    def __init__(self, document: Document, lookup: Lookup) -> None:
+        self._document = document
+        self._lookup = lookup
+        self.diagnostics: list[Diagnostic] = []
+
+    def settle(self, value: Any, path: Path) -> Any:
+        if isinstance(value, str):
+            return self._text(value, path) if "${" in value else value
+        if isinstance(value, dict):
+            return {
+                key: item if key in LEFT_ALONE else self.settle(item, (*path, key))
+                for key, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self.settle(item, (*path, index)) for index, item in enumerate(value)]
+        return value
+
+    def _text(self, text: str, path: Path) -> str:
+        found = malformed(self._document, path, text)
+        for at, name in unset_in(text, self._lookup):
+            place = self._document.place_in_text(path, at)
+            hint = f"set it where Airflow's dag processor runs, or write ${{{name}:-default}}"
+            found.append(Diagnostic(self._document.file, *place, "F006", f"${{{name}}} is not set", hint))
+        if found:
+            self.diagnostics.extend(found)
+            return text
+        return substitute(text, self._lookup)

@@ -1,0 +1,151 @@
+"""
+A spec as a plan: which tasks a DAG has, with which arguments and edges. Pure data, no Airflow.
+
+``builder`` makes the DAG of it. Tests compare plans.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Any
+
+from cis_provider.pools import dag_pool_name
+from dag_factory.checks import RUN_OUTCOME
+from dag_factory.spec import AgentSpec, DagSpec, FolderWorkspace, FromWorkspace, RepoWorkspace, resolve_agents
+from dag_factory.timing import parse_start_date
+
+AGENT_OPERATOR = "cis_provider.operators.agent.AgentOperator"
+OUTCOME_OPERATOR = "dag_factory.outcome.RunOutcomeOperator"
+
+#: Airflow's trigger rule for each ``when:``.
+TRIGGER_RULES = {"success": "all_success", "failure": "one_failed", "always": "all_done"}
+
+#: Far apart, so that no number of tasks behind an agent counts for more than its priority.
+PRIORITY_WEIGHTS = (1000, 100, 10, 1)
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """
+    One task.
+
+    :param operator: Dotted path of its class.
+    :param arguments: For the class, besides task id and trigger rule.
+    :param upstream: Ids of the tasks it waits for.
+    """
+
+    task_id: str
+    operator: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    upstream: tuple[str, ...] = ()
+    trigger_rule: str = "all_success"
+
+
+@dataclass(frozen=True)
+class DagPlan:
+    """
+    One DAG.
+
+    :param start_date: Without an offset where the file says none; it is then in ``timezone``.
+    :param timezone: ``None``: Airflow's default.
+    :param params: Entries as the file has them.
+    """
+
+    dag_id: str
+    tasks: tuple[TaskPlan, ...]
+    description: str = ""
+    schedule: str | None = None
+    start_date: datetime.datetime | None = None
+    timezone: str | None = None
+    catchup: bool = False
+    tags: frozenset[str] = frozenset()
+    params: dict[str, Any] = field(default_factory=dict)
+    max_active_runs: int | None = None
+
+
+def make_plan(spec: DagSpec, *, base_folder: str = "") -> DagPlan:
+    """
+    The plan of a spec that the validator has passed.
+
+    :param base_folder: Folder to which relative repository paths belong.
+    """
+    pool = dag_pool_name(spec.name)
+    agents = resolve_agents(spec)
+    tasks = [
+        TaskPlan(
+            task_id=agent.id,
+            operator=AGENT_OPERATOR,
+            arguments=_arguments(agent, position, pool=pool, slots=spec.max_workers, base_folder=base_folder),
+            upstream=agent.deps,
+            trigger_rule=TRIGGER_RULES[agent.when],
+        )
+        for position, agent in enumerate(agents, start=1)
+    ]
+    if any(agent.when != "success" for agent in agents):
+        tasks.append(_run_outcome(tuple(agent.id for agent in agents)))
+    return DagPlan(
+        dag_id=spec.name,
+        tasks=tuple(tasks),
+        description=spec.description,
+        schedule=spec.schedule,
+        start_date=parse_start_date(spec.start_date) if spec.start_date else None,
+        timezone=spec.timezone,
+        catchup=spec.catchup,
+        tags=frozenset({*spec.tags, "cis"}),
+        params=spec.params,
+        max_active_runs=spec.max_active_runs,
+    )
+
+
+def _arguments(agent: AgentSpec, position: int, *, pool: str, slots: int, base_folder: str) -> dict[str, Any]:
+    priority = int(agent.priority[1:])
+    arguments: dict[str, Any] = {
+        "agent_type": agent.type,
+        "prompt": agent.prompt,
+        "inputs": agent.deps,
+        "position": position,
+        "priority": priority,
+        "priority_weight": PRIORITY_WEIGHTS[priority],
+        "weight_rule": "absolute",
+        "pool": pool,
+        "pool_size": slots,
+        "retries": agent.retries,
+    }
+    if agent.workspace is not None:
+        arguments["workspace"] = _workspace(agent.workspace)
+    if base_folder:
+        arguments["base_folder"] = base_folder
+    if agent.env:
+        arguments["env"] = dict(agent.env)
+    if agent.timeout is not None:
+        arguments["timeout"] = agent.timeout
+    if agent.retry_delay is not None:
+        arguments["retry_delay"] = datetime.timedelta(seconds=agent.retry_delay)
+    if agent.rollback:
+        arguments["rollback"] = True
+    if agent.description:
+        arguments["doc_md"] = agent.description + "\n"
+    return arguments
+
+
+def _workspace(workspace: str | FolderWorkspace | RepoWorkspace | FromWorkspace) -> str | dict[str, Any]:
+    if isinstance(workspace, str):
+        return workspace
+    return workspace.model_dump(by_alias=True, exclude_defaults=True)
+
+
+def _run_outcome(agents: tuple[str, ...]) -> TaskPlan:
+    """
+    The task that makes a run failed when an agent failed.
+
+    Airflow judges a run by its leaves, and an agent with ``when: failure`` or ``always`` is a leaf that
+    succeeds after a failure. While nothing failed the scheduler skips this one, without a worker.
+    """
+    return TaskPlan(
+        task_id=RUN_OUTCOME,
+        operator=OUTCOME_OPERATOR,
+        arguments={"agents": agents, "retries": 0, "weight_rule": "absolute"},
+        upstream=agents,
+        trigger_rule="one_failed",
+    )

@@ -1,0 +1,251 @@
+"""
+What a CIS file may say. Unknown keys are refused; what one value cannot tell is checked in ``validate``.
+
+These models are the only description of the format: the validator, the builder and the JSON schema are
+made of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from cis_provider.model.duration import parse_duration
+
+#: Another name for a key: the model's own, and the one that a file may use as well.
+ALIASES = {"prompt": "command", "name": "dag_id"}
+
+#: Names of DAGs and agents end up in pools (256 characters) and in file names (255 bytes).
+_MAX_NAME_BYTES = 200
+_NAME = re.compile(r"\w[\w.-]*")
+_RESERVED = re.compile(
+    "CIS_(?:(?:SESSION|DAG|RUN|AGENT)_ID|TRY_NUMBER|BASE|INPUTS|OUTPUT|OUTPUT_.*|WORKSPACE|WORKSPACE_.*)"
+)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_name(value: str) -> str:
+    """
+    :raises ValueError: Airflow, or a file system, would refuse it as the id of a DAG or task.
+    """
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f'"{value}" is no valid id: letters, digits, "_", "-" and "."; the first no "-" or "."'
+        )
+    if len(value.encode()) > _MAX_NAME_BYTES:
+        raise ValueError(f'"{value[:20]}..." is too long for an id: {_MAX_NAME_BYTES} bytes at most')
+    return value
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return check_name(value)
+        except ValueError as error:
+            raise _problem("F106", str(error)) from None
+    return value
+
+
+def _duration(value: Any) -> float:
+    if isinstance(value, int | float | str):
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            raise _problem("F104", str(error)) from None
+    raise _problem("F104", "must be a duration, such as 300, 5m or 1h30m")
+
+
+def _whole(value: Any) -> int:
+    # Text, because ${NAME} gives text. A bool is an int to Python, but not to a person.
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,9}", value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _problem("F103", f"must be a whole number, not {shown(value)}")
+
+
+def _switch(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, bool):
+        return value
+    raise _problem("F103", f"must be true or false, not {shown(value)}")
+
+
+def _env(value: Any) -> Any:
+    if isinstance(value, dict):
+        for name in value:
+            if not _VARIABLE.fullmatch(str(name)):
+                raise _problem("F106", f'"{name}" is no name of a variable: letters, digits and "_" only')
+            if _RESERVED.fullmatch(str(name)):
+                raise _problem("F106", f'"{name}" is set for every agent, to something else')
+    return value
+
+
+def _workspace_form(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, BaseModel):
+        return {"FolderWorkspace": "folder", "RepoWorkspace": "repository", "FromWorkspace": "agent"}.get(
+            type(value).__name__
+        )
+    if isinstance(value, dict):
+        for key, form in (("repo", "repository"), ("from", "agent"), ("path", "folder")):
+            if key in value:
+                return form
+    return None
+
+
+def _problem(code: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError(code, "{text}", {"text": message})
+
+
+def shown(value: Any) -> str:
+    """A value, short enough for a message."""
+    kinds = {dict: "a mapping", list: "a list", type(None): "nothing", bool: str(value).lower()}
+    text = kinds.get(type(value)) or repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {
+            "type": "string",
+            "pattern": r"^([0-9]+|(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?|.*\$\{.+)$",
+        },
+    ],
+    "description": "Seconds, or a text such as 5m, 1h30m, 2d",
+}
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _MAX_NAME_BYTES}
+_WHOLE_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^([0-9]+|.*\$\{.+)$"}]
+}
+_ENV_SCHEMA = {
+    "type": "object",
+    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+}
+
+Name = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
+Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=0), WithJsonSchema(_WHOLE_SCHEMA)]
+Positive = Annotated[int, BeforeValidator(_whole), Field(ge=1), WithJsonSchema(_WHOLE_SCHEMA)]
+Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": "boolean"})]
+Env = Annotated[dict[str, str], BeforeValidator(_env), WithJsonSchema(_ENV_SCHEMA)]
+Priority = Literal["p0", "p1", "p2", "p3"]
+When = Literal["success", "failure", "always"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class FolderWorkspace(_Model):
+    """A folder."""
+
+    path: str = Field(min_length=1, description="Absolute, or relative to the workspace root")
+    shared: Switch = Field(False, description="Several agents may be in it at a time")
+
+
+class RepoWorkspace(_Model):
+    """A git worktree on its own branch."""
+
+    repo: str = Field(
+        min_length=1, description="A repository on the node, relative to the file's folder, or a URL"
+    )
+    ref: str = Field("", description="Branch, tag or commit; by default what HEAD of the repository is")
+
+
+class FromWorkspace(_Model):
+    """A worktree at the commit of an agent that ran before; a copy of its folder where there is no git."""
+
+    from_: Name = Field(alias="from", description="Id of that agent")
+
+
+Workspace = Annotated[
+    Annotated[str, Field(min_length=1), Tag("text")]
+    | Annotated[FolderWorkspace, Tag("folder")]
+    | Annotated[RepoWorkspace, Tag("repository")]
+    | Annotated[FromWorkspace, Tag("agent")],
+    Discriminator(
+        _workspace_form,
+        custom_error_type="F103",
+        custom_error_message="must be a folder, {path: ...}, {repo: ...} or {from: AGENT}",
+    ),
+]
+
+
+class AgentDefaults(_Model):
+    """What agents of a file have in common; an agent's own value wins, ``env`` is merged."""
+
+    type: str | None = Field(None, min_length=1, description="claude, shell, ...: the runtime")
+    workspace: Workspace | None = Field(None, description="Where it works; by default a fresh folder")
+    timeout: Duration | None = Field(None, description="How long it may be at work; no limit by default")
+    retries: Count = Field(0, description="Tries after the first one")
+    retry_delay: Duration | None = Field(None, description="Time between two tries")
+    env: Env = Field({}, description="Variables; ${NAME} is read on the node when the agent runs")
+    priority: Priority = Field(
+        "p2", description="Who goes first when there is no place for all; p0 is highest"
+    )
+    rollback: Switch = Field(
+        False, description="Put its worktree, or folder below the root, back when it fails"
+    )
+
+
+class AgentSpec(AgentDefaults):
+    """One agent: one task of the DAG."""
+
+    id: Name = Field(description="Its name in the file and in Airflow")
+    prompt: str = Field(min_length=1, description="What to do; for a shell agent, a bash script")
+    deps: tuple[str, ...] = Field(
+        (), description="Agents that must have ended before; their outputs are handed over"
+    )
+    when: When = Field(
+        "success",
+        description="success: all deps succeeded; failure: one of them failed; always: all have ended",
+    )
+    description: str = ""
+
+
+class DagSpec(_Model):
+    """A CIS file: agents, and when they run."""
+
+    name: Name = Field(description="Id of the DAG; by default the file's name")
+    agents: tuple[AgentSpec, ...] = Field(min_length=1)
+    description: str = ""
+    schedule: str | None = Field(
+        None, description="Cron expression, or a preset such as @daily; none by default"
+    )
+    start_date: str | None = Field(
+        None, description="Date, or date and time, before which nothing is scheduled"
+    )
+    timezone: str | None = Field(None, description="Of schedule and start_date, such as Europe/Berlin")
+    catchup: Switch = Field(False, description="Whether missed runs since start_date are made up for")
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    params: dict[str, Any] = Field(
+        {},
+        description="What a run can be given: a default value, or a JSON schema with default, for each name",
+    )
+    max_workers: Positive = Field(4, description="Agents at work at a time, over all runs of the DAG")
+    max_active_runs: Positive | None = Field(None, description="Runs at a time")
+    env: Env = Field({}, description="Variables of all agents")
+    defaults: AgentDefaults = Field(AgentDefaults(), description="What is the same for all agents")
+
+
+def resolve_agents(spec: DagSpec) -> list[AgentSpec]:
+    """The agents with the file's defaults filled in and all ``env`` merged."""
+    given = {name: getattr(spec.defaults, name) for name in spec.defaults.model_fields_set if name != "env"}
+    common_env = {**spec.env, **spec.defaults.env}
+    if not given and not common_env:
+        return list(spec.agents)
+    resolved = []
+    for agent in spec.agents:
+        update: dict[str, Any] = {name: v for name, v in given.items() if name not in agent.model_fields_set}
+        if common_env:
+            update["env"] = {**common_env, **agent.env}
+        resolved.append(agent.model_copy(update=update))
+    return resolved
