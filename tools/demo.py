@@ -2,7 +2,8 @@
 The main job, in small: the nightly dependency upgrade, run on a clone of this project.
 
 ``make demo`` calls it. It clones this repository into ``.demo/repository``, sets some pins back there,
-runs ``dags/examples/nightly-upgrade.yaml`` by ``cis dag up``, and prints the report.
+runs ``dags/examples/nightly-upgrade.yaml`` by ``cis dag up``, which shows the progress, the report, and the
+address of the run in the Airflow UI, and prints what is on the branch that came out.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ sys.path.insert(0, str(EXAMPLES))
 
 from nightly_upgrade.errors import StepError  # noqa: E402
 from nightly_upgrade.git import git  # noqa: E402
+from nightly_upgrade.handover import unpack  # noqa: E402
 from nightly_upgrade.pins import find_pins, raise_pin  # noqa: E402
 
+PROGRAM = Path(sys.executable).with_name("cis")
 RUN = "demo"
 BRANCH = "demo"
 REQUIREMENTS = "tools/demo_project/requirements.txt"
@@ -51,9 +54,11 @@ def main() -> int:
     if exit_code not in (0, 1):  # 1: an agent failed, and the report says which; the others: there is no run
         return exit_code
 
-    say("the report")
-    cis("dag", "outputs", RUN, "report")
-    say(f"look at it with `cis dag ps {RUN}`; end the demo's Airflow with `cis airflow stop`")
+    show_branch(repository)
+    say(
+        f"`cis dag ps {RUN}` and `cis dag logs {RUN} upgrade` show it again (cis is in {PROGRAM.parent}); "
+        "`cis airflow password` lets you into the UI; `cis airflow stop` ends the demo's Airflow"
+    )
     return exit_code
 
 
@@ -100,14 +105,26 @@ def params(repository: Path) -> list[str]:
 def cis(*arguments: str) -> int:
     """Run ``cis`` of this environment on this terminal, and tell its exit code."""
     sys.stdout.flush()
-    program = Path(sys.executable).with_name("cis")
     try:
-        return subprocess.run([str(program), *arguments]).returncode
+        return subprocess.run([str(PROGRAM), *arguments]).returncode
     except KeyboardInterrupt:
         return 130  # cis has said how to come back
     except OSError as error:
-        print(f"demo: cannot run {program} ({error.strerror}); `make venv` installs it", file=sys.stderr)
+        print(f"demo: cannot run {PROGRAM} ({error.strerror}); `make venv` installs it", file=sys.stderr)
         return 1
+
+
+def show_branch(repository: Path) -> None:
+    """The commits on the branch that the upgrade made, as git tells them."""
+    command = [str(PROGRAM), "dag", "outputs", RUN, "upgrade"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    try:
+        branch = str(unpack(done.stdout)["branch"])
+        commits = git(repository, "log", "--format=  %h %s (%an)", f"{BRANCH}..{branch}")
+    except (StepError, KeyError):
+        return  # the upgrade did not come to its end; the report says so
+    say(f"the branch {branch} in {repository}, beyond {BRANCH}:")
+    print(commits)
 
 
 def say(text: str) -> None:
