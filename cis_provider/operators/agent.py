@@ -20,7 +20,7 @@ from cis_provider.model.session import SessionRecord, SessionState
 from cis_provider.node.client import NodeClient
 from cis_provider.operators.outputs import UpstreamOutputs
 from cis_provider.operators.request import build_request
-from cis_provider.operators.results import TryEnd, collect, end_of_try
+from cis_provider.collect import TryEnd, collect, end_of_try
 from cis_provider.runtimes.registry import check_type
 from cis_provider.session_log import SessionLog
 from cis_provider.triggers.session import SessionTrigger

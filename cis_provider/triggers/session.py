@@ -15,7 +15,7 @@ from cis_provider.errors import NodeUnreachable, StoreError, UsageError
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionKey, SessionRecord, SessionState
 from cis_provider.node.client import AsyncNodeClient
-from cis_provider.operators.results import TryEnd, collect, end_of_try
+from cis_provider.collect import TryEnd, collect, end_of_try
 from cis_provider.session_log import SessionLog
 
 #: Seconds before a broken connection, or a refused write, is tried again; doubled up to the second.
