@@ -104,7 +104,7 @@ class Answer:
         worst = [line for line in lines if line.startswith(("fatal:", "error:"))]
         if len(worst) > 1 and "Could not read from remote repository" in worst[-1]:
             worst.pop()  # the line above it says why
-        return masked((worst or lines or [f"exit code {self.code}"])[-1])
+        return printable(masked((worst or lines or [f"exit code {self.code}"])[-1]))
 
 
 def run(
@@ -165,6 +165,11 @@ def failure(args: Sequence[str], where: Path | str, answer: Answer) -> str:
 def masked(text: str) -> str:
     """``text`` without the user names and passwords of addresses in it."""
     return re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
+
+
+def printable(text: str) -> str:
+    """``text`` as it may be stored and sent: bytes of file names that are no UTF-8 become ``\ufffd``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _once(args: Sequence[str], cwd: Path, timeout: float, env: Mapping[str, str] | None) -> Answer:

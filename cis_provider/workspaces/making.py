@@ -146,7 +146,7 @@ def _base(origin: Path, commit: str) -> tuple[str, str]:
         )
     if nested:
         notes.append(
-            f"repositories inside the upstream agent's folder were not carried over: {', '.join(nested)}"
+            f"repositories inside the upstream agent's folder were not carried over: {git.printable(', '.join(nested))}"
         )
     return base, "; ".join(notes)
 

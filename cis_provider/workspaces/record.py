@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from cis_provider.errors import WorkspaceError
+from cis_provider.files import write_atomic
 from cis_provider.model.session import SessionKey, WorkspaceKind
 from cis_provider.workspaces.names import OWN, Slot
 
@@ -76,12 +77,7 @@ def read(slot: Slot) -> Record | None:
 def write(slot: Slot, record: Record) -> None:
     """Put a record on disk: whole or not at all."""
     slot.notes.mkdir(parents=True, exist_ok=True)
-    fresh = slot.record.with_suffix(f".{os.getpid()}.new")
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(record))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(slot.record)
+    write_atomic(slot.record, msgspec.json.encode(record))
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def head(folder: Path) -> str | None:
 def current_branch(folder: Path) -> str | None:
     """The branch that a work tree is on; ``None`` between branches."""
     answer = git.ask(["symbolic-ref", "--quiet", "--short", "HEAD"], cwd=folder)
-    return answer.out.strip() if not answer.code else None
+    return git.printable(answer.out.strip()) if not answer.code else None
 
 
 def add_worktree(repository: Repository, folder: Path, branch: str, commit: str, root: Path) -> str:

@@ -70,7 +70,7 @@ def diff_stat(folder: Path, start: str, pending: Changes) -> str:
         lines.append(f"Not committed:{rest.rstrip() or ' '} ({_some(pending.modified)})")
     if pending.untracked:
         lines.append(f"Not tracked: {len(pending.untracked)} files ({_some(pending.untracked)})")
-    return "\n".join(lines)
+    return git.printable("\n".join(lines))
 
 
 def snapshot(folder: Path, *, parent: str, message: str) -> str:
@@ -107,5 +107,5 @@ def snapshot(folder: Path, *, parent: str, message: str) -> str:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN])
+    shown = git.printable(", ".join(names[:_NAMES_SHOWN]))
     return shown + (", ..." if len(names) > _NAMES_SHOWN else "")
