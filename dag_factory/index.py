@@ -15,13 +15,16 @@ import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cis_provider import paths
 from cis_provider.errors import CisError
 from cis_provider.files import private_folder, write_atomic
-from dag_factory.spec import DagSpec, resolve_agents
+
+if TYPE_CHECKING:
+    from dag_factory.spec import DagSpec
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,9 @@ def index_file(folder: Path) -> Path:
 
 def entry_of(spec: DagSpec, path: Path, *, base: Path, stat: os.stat_result) -> IndexEntry:
     """What the index says of one file."""
+    # Readers of the index (`cis dag ps`) do without pydantic, which takes longer to load than they have.
+    from dag_factory.spec import resolve_agents
+
     agents = tuple(
         IndexedAgent(agent.id, agent.type or "", position, agent.deps)
         for position, agent in enumerate(resolve_agents(spec), start=1)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from cis_provider.cli.records import Dag, DagRun
 
 #: Newest runs that are looked at to find each DAG's last one.
-_RECENT = 500
+_RECENT = 200
+#: DAGs whose last run is older than those, and is asked for one by one.
+_SINGLE_LOOKS = 50
 _LATEST = 10
 
 
@@ -66,7 +68,11 @@ def all_dags(gather: Gatherer) -> tuple[list[DagLine], list[Failure]]:
     newest: dict[str, DagRun] = {}
     for run in gather.api.runs(limit=_RECENT):
         newest.setdefault(run.dag_id, run)
-    lines = [_line(gather, dag, newest.get(dag.dag_id)) for dag in gather.api.dags()]
+    dags = gather.api.dags()
+    for dag in [dag for dag in dags if dag.dag_id not in newest][:_SINGLE_LOOKS]:
+        for run in gather.api.runs(dag_id=dag.dag_id, limit=1):
+            newest[dag.dag_id] = run
+    lines = [_line(gather, dag, newest.get(dag.dag_id)) for dag in dags]
     failures = [
         Failure(filename=one.filename, last_line=_reason(one.stack_trace), text=one.stack_trace)
         for one in gather.api.import_failures()

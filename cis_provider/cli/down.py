@@ -31,10 +31,8 @@ def end_run(gather: Gatherer, run: DagRun, view: RunView) -> list[str]:
     gather.api.fail_run(run.dag_id, run.dag_run_id)
     stopped: dict[str, str] = {}
     started = time.monotonic()
-    # A task that is "running" may be about to submit; one that is deferred has.
-    quiet_at = started + (
-        _LATE_START if any(row.state in ("running", "queued") for row in view.agents) else 0.0
-    )
+    may_submit = any(row.state in ("running", "queued") and not row.session_id for row in view.agents)
+    quiet_at = started + (_LATE_START if may_submit else 0.0)
     asked: set[str] = set()
     while True:
         alive = _alive(gather, run)

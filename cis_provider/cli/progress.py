@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from cis_provider.cli.rows import RunView
+from cis_provider.cli.rows import RunView, short_error
 from cis_provider.cli.screen import duration, interactive, note
 from cis_provider.errors import AirflowUnreachable
 
@@ -54,7 +54,7 @@ class ChangeLines:
                 continue
             self._seen[key] = row.status
             took = duration(row.seconds) if row.status in ("done", "failed") else ""
-            said = row.error.partition("\n")[0] or row.output
+            said = short_error(row.error) or row.output
             words = [row.id, row.title, row.status, took, said if row.status != "running" else ""]
             self._write("  ".join(word for word in words if word))
 

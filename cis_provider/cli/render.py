@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -75,8 +78,10 @@ class LiveRun:
         self._live = Live(console=self._console, refresh_per_second=8, vertical_overflow="crop")
         self._spinners: dict[str, Spinner] = {}
         self._trouble = ""
+        self._keys = silent_control_keys()
 
     def __enter__(self) -> LiveRun:
+        self._keys.__enter__()
         self._live.start()
         return self
 
@@ -84,6 +89,7 @@ class LiveRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+        self._keys.__exit__(kind, error, trace)
 
     def update(self, view: RunView) -> None:
         """Draw this."""
@@ -131,6 +137,24 @@ class LiveRun:
             return Text(MARKS[row.status], style=STYLES[row.status])
         # One object for each agent: a new one would begin its turn anew at every update.
         return self._spinners.setdefault(f"{row.id}{row.map_index}", Spinner("dots", style=STYLES["running"]))
+
+
+@contextlib.contextmanager
+def silent_control_keys() -> Iterator[None]:
+    """Keep the terminal from showing ``^C``, which would move what we draw by a line."""
+    try:
+        fd = sys.stdin.fileno()
+        before = termios.tcgetattr(fd)
+    except (OSError, ValueError, termios.error):  # no terminal to type at
+        yield
+        return
+    quiet = list(before)
+    quiet[3] &= ~termios.ECHOCTL
+    termios.tcsetattr(fd, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSANOW, before)
 
 
 def fit(rows: Sequence[Row], room: int) -> tuple[list[Row], str]:

@@ -245,7 +245,9 @@ def _status(
         return word, ""
     said = session.last_line
     if word in ("failed", "retrying") and not said and session.result:
-        said = first_line(session.result.error)
+        said = short_error(session.result.error)
+    if word == "done" and not said and session.result:
+        said = first_line(session.result.output).lstrip("# ")
     return word, said
 
 
@@ -274,6 +276,11 @@ def _seconds(ti: TaskInstance, session: SessionRecord | None, status: str, now: 
         return 0.0
     end = ti.end_date.timestamp() if ti.end_date else now
     return max(0.0, end - ti.start_date.timestamp())
+
+
+def short_error(error: str) -> str:
+    """An error without the lines of output that some of them end with."""
+    return first_line(error).removesuffix("; its last lines:").rstrip(":; ")
 
 
 def first_line(text: str) -> str:

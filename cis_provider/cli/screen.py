@@ -75,7 +75,7 @@ def duration(seconds: float) -> str:
     if seconds <= 0:
         return ""
     if seconds < 10:
-        return f"{seconds:.1f}s"
+        return f"{max(seconds, 0.1):.1f}s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"

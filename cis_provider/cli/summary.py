@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cis_provider.cli.results import last_lines, results, whole_output
-from cis_provider.cli.rows import Row, RunView, leaves
+from cis_provider.cli.rows import Row, RunView, leaves, short_error
 from cis_provider.cli.screen import interactive, note, say
 
 if TYPE_CHECKING:
@@ -63,11 +63,9 @@ def _report(row: Row, text: str, *, alone: bool) -> None:
 
 
 def _failure(gather: Gatherer, row: Row) -> None:
-    note(f"\n{row.id} {row.title} failed: {row.error.strip() or 'no reason given'}")
-    told = row.error
+    note(f"\n{row.id} {row.title} failed: {short_error(row.error) or 'no reason given'}")
     for line in last_lines(gather, row, _LAST_LINES):
-        if line.strip() and line.strip() not in told:
-            note(f"  | {line}")
+        note(f"  | {line}")
     note(
         f"  `cis dag logs {row.run} {row.agent}` shows all of it, `cis dag retry {row.run} {row.agent}` tries again"
     )

@@ -64,8 +64,10 @@ class _Screen:
     def __init__(self) -> None:
         from rich.live import Live
 
-        from cis_provider.cli.render import console
+        from cis_provider.cli.render import console, silent_control_keys
 
+        self._keys = silent_control_keys()
+        self._keys.__enter__()
         self._live = Live(console=console(), auto_refresh=False, vertical_overflow="ellipsis")
         self._live.start()
 
@@ -80,3 +82,4 @@ class _Screen:
     def close(self) -> None:
         """Leave the last state on the screen."""
         self._live.stop()
+        self._keys.__exit__(None, None, None)
