@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -193,11 +194,14 @@ def test_variables_that_point_git_elsewhere_change_nothing(prepare, repo, tmp_pa
 
 
 def test_hooks_of_the_repository_do_not_stop_a_worktree(prepare, repo) -> None:
-    hook = repo / ".git/hooks/post-checkout"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\nexit 1\n")
-    hook.chmod(0o755)
-    assert prepare("a", kind="worktree", repo=str(repo)).path.is_dir()
+    (repo / ".git/hooks").mkdir(exist_ok=True)
+    for name in ("post-checkout", "reference-transaction"):
+        hook = repo / ".git/hooks" / name
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+    made = prepare("a", kind="worktree", repo=str(repo))
+    shutil.rmtree(made.path)
+    assert (prepare("a", kind="worktree", repo=str(repo)).path / "pins.txt").exists()
 
 
 @pytest.mark.parametrize(
