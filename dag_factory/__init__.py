@@ -2,7 +2,7 @@
 CIS files: YAML or JSON lists of agents that become Airflow DAGs.
 
 ``load(path)`` and ``build(spec)`` for people who write Python, ``load_folder(folder)`` for a loader file,
-``lint(paths)`` for every mistake in files. Importing this imports nothing else; ``lint`` needs no Airflow.
+``lint_paths(paths)`` for every mistake in files. Importing this imports nothing else; linting needs no Airflow.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dag_factory.diagnostics import Diagnostic, InvalidSpec
-    from dag_factory.lint import lint_paths as lint
+    from dag_factory.lint import lint_paths
     from dag_factory.loader import build, load, load_folder
     from dag_factory.spec import AgentSpec, DagSpec
 
-__all__ = ["AgentSpec", "DagSpec", "Diagnostic", "InvalidSpec", "build", "lint", "load", "load_folder"]
+__all__ = ["AgentSpec", "DagSpec", "Diagnostic", "InvalidSpec", "build", "lint_paths", "load", "load_folder"]
 
 _HOMES = {
     "AgentSpec": "dag_factory.spec:AgentSpec",
@@ -24,7 +24,7 @@ _HOMES = {
     "Diagnostic": "dag_factory.diagnostics:Diagnostic",
     "InvalidSpec": "dag_factory.diagnostics:InvalidSpec",
     "build": "dag_factory.loader:build",
-    "lint": "dag_factory.lint:lint_paths",
+    "lint_paths": "dag_factory.lint:lint_paths",
     "load": "dag_factory.loader:load",
     "load_folder": "dag_factory.loader:load_folder",
 }

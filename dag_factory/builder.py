@@ -46,6 +46,8 @@ def _dag_arguments(plan: DagPlan) -> dict[str, Any]:
         "catchup": plan.catchup,
         "tags": plan.tags,
     }
+    # The pool is the limit; Airflow's own must not be a narrower one.
+    arguments["max_active_tasks"] = max(arguments["max_active_tasks"], plan.max_workers)
     if plan.description:
         arguments["description"] = (
             plan.description.strip().splitlines()[0] if plan.description.strip() else None

@@ -41,6 +41,12 @@ _MAX_VALUES = 200_000
 _SURROGATE = re.compile(r"\\\\|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
+#: Characters that JSON may hold and YAML may not, or takes for the end of a line; and others for them.
+_NO_YAML = {ord("\t"): " "} | {
+    code: 0xE000 + code % 0x1000 for code in (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
+}
+
+
 @dataclass
 class Document:
     """
@@ -79,12 +85,17 @@ class Document:
         row = before.count("\n")
         line, col = node.start_mark.line + 1, node.start_mark.column + 1
         if node.style in ("|", ">"):
-            line += 1 + row
-            written = self.lines[line - 1] if line <= len(self.lines) else ""
-            indent = len(written) - len(written.lstrip(" "))
-            return line, indent + offset - (before.rfind("\n") + 1) + 1
+            inside = len(before) - (before.rfind("\n") + 1)
+            return line + 1 + row, self._indent_of_block(node) + inside + 1
         inside = offset + (1 if node.style else 0)
         return (line + row, 1) if row else (line, col + inside)
+
+    def _indent_of_block(self, node: ScalarNode) -> int:
+        """Spaces that YAML took away from each line of a block; a text's own are not among them."""
+        for row, line in enumerate(node.value.split("\n"), start=node.start_mark.line + 1):
+            if line.strip() and row < len(self.lines):
+                return _spaces(self.lines[row]) - _spaces(line)
+        return 0
 
     def raw(self, path: Path) -> str | None:
         """A scalar as it was written: ``08`` and ``1.10`` are numbers, but not as text."""
@@ -104,6 +115,10 @@ class Document:
                 continue  # a part that is only in a model's path, such as the name of a variant
             key_node, node = found
         return node, key_node
+
+
+def _spaces(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def _find(mapping: MappingNode, key: str, depth: int = 0) -> tuple[Node | None, Node] | None:
@@ -138,7 +153,8 @@ def parse(text: str, file: str, *, is_json: bool = False) -> tuple[Document | No
             return None, [Diagnostic(file, 1, 1, "F002", f"no JSON: {error}")]
         if lone := _lone_surrogate(text, plain):
             return None, [Diagnostic(file, *lone, "F002", "no JSON: half of a surrogate pair")]
-        text = _SURROGATE.sub(lambda match: match[0] if match[0] == r"\\" else "x" * 6, text)
+        # Of the nodes only the places are wanted: make YAML of it, with every character where it was.
+        text = _SURROGATE.sub(lambda match: match[0].replace(r"\u", "uu"), text).translate(_NO_YAML)
     try:
         root = compose(text)
     except yaml.YAMLError as error:

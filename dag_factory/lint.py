@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dag_factory.diagnostics import Diagnostic
-from dag_factory.folder import Found, Owners, candidate_files, check_file, read_cis_file, refuse_second
+from dag_factory.folder import check_file, read_folder
 from dag_factory.placeholders import Lookup
 
 
@@ -29,23 +29,5 @@ def lint_paths(paths: Iterable[str | Path], *, lookup: Lookup = os.environ.get) 
     return sorted(set(found))
 
 
-def cis_files(paths: Iterable[str | Path]) -> list[Path]:
-    """The files that :func:`lint_paths` looks at."""
-    found: list[Path] = []
-    for given in paths:
-        path = Path(given)
-        if path.is_dir():
-            found.extend(file for file in candidate_files(path) if read_cis_file(file) is not None)
-        else:
-            found.append(path)
-    return found
-
-
 def _lint_folder(folder: Path, lookup: Lookup) -> list[Diagnostic]:
-    owners: Owners = {}
-    found: list[Diagnostic] = []
-    for path in candidate_files(folder):
-        one: Found | None = read_cis_file(path, lookup=lookup)
-        if one is not None:
-            found.extend(refuse_second(one, owners).checked.diagnostics)
-    return found
+    return [mistake for found in read_folder(folder, lookup=lookup) for mistake in found.checked.diagnostics]

@@ -50,6 +50,7 @@ class DagPlan:
     :param start_date: Without an offset where the file says none; it is then in ``timezone``.
     :param timezone: ``None``: Airflow's default.
     :param params: Entries as the file has them.
+    :param max_workers: Slots of its agents' pool.
     """
 
     dag_id: str
@@ -62,6 +63,7 @@ class DagPlan:
     tags: frozenset[str] = frozenset()
     params: dict[str, Any] = field(default_factory=dict)
     max_active_runs: int | None = None
+    max_workers: int = 1
 
 
 def make_plan(spec: DagSpec, *, base_folder: str = "") -> DagPlan:
@@ -95,6 +97,7 @@ def make_plan(spec: DagSpec, *, base_folder: str = "") -> DagPlan:
         tags=frozenset({*spec.tags, "cis"}),
         params=spec.params,
         max_active_runs=spec.max_active_runs,
+        max_workers=spec.max_workers,
     )
 
 

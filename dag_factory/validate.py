@@ -206,6 +206,8 @@ def _translate(
         place = document.place(loc, key=of_key)
         if place != (0, 0) and place in places:
             continue
+        if item["type"] == "too_short" and item["input"]:
+            continue  # pydantic leaves out what is wrong, and then counts
         found.append(Diagnostic(document.file, *place, code, f"{_whose(plain, loc)}{message}", hint))
     return found
 

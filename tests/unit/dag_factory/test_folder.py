@@ -1,0 +1,129 @@
+"""Which files are CIS files, which DAG ids they share, and the index of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dag_factory.folder import candidate_files, read_cis_file, read_folder
+from dag_factory.index import entry_of, find_entry, index_file, read_index, write_index
+from dag_factory.lint import lint_paths
+
+GOOD = "agents: [{id: a, type: shell, prompt: x}]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_one"),
+    [
+        ("a.yaml", GOOD, True),
+        ("a.yml", "- {id: a, type: shell, prompt: x}\n", True),
+        ("a.json", '{"agents": [{"id": "a", "type": "shell", "prompt": "x"}]}', True),
+        ("a.yaml", "agents: {}\n", True),
+        ("a.yaml", "agents:\n  - id: [\n", True),
+        ("a.yaml", "# about\n- id: a\n  type: [\n", True),
+        ("a.json", '{"agents": [}', True),
+        ("a.cis.yaml", "nothing: here", True),
+        ("docker-compose.yaml", "services: {x: {image: y, user_agents: 1}}\n", False),
+        ("list.yaml", "- {name: x, tasks: [{id: 1, type: 2}]}\n", False),
+        ("broken.yaml", "services:\n  agents: [\n", False),
+        ("package.json", '{"name": "agents", "type": "module", "id": [}', False),
+        ("notes.txt", GOOD, False),
+        (".hidden.yaml", GOOD, False),
+    ],
+)
+def test_other_yaml_in_a_dags_folder_is_left_alone(
+    tmp_path: Path, name: str, text: str, is_one: bool
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert len(list(read_folder(tmp_path))) == is_one
+
+
+def test_every_folder_below_is_looked_at_but_no_hidden_one_and_none_twice(tmp_path: Path) -> None:
+    for folder in ("b/c", ".git", "a", "__pycache__"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "f.yaml").write_text(GOOD)
+    (tmp_path / "a/loop").symlink_to(tmp_path)
+    assert list(candidate_files(tmp_path)) == [tmp_path / "a/f.yaml", tmp_path / "b/c/f.yaml"]
+
+
+def test_one_dag_id_in_two_files_is_a_mistake_in_the_second(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: x\n" + GOOD)
+    (tmp_path / "b.yaml").write_text("name: x\n" + GOOD)
+    assert [str(d) for d in lint_paths([tmp_path])] == [
+        f'{tmp_path}/b.yaml:1:7: F207 the DAG id "x" is that of {tmp_path}/a.yaml already '
+        "(give this file another name:)"
+    ]
+
+
+def test_a_file_with_mistakes_takes_no_dag_id_from_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: x\nwrong: 1\n" + GOOD)
+    (tmp_path / "b.yaml").write_text("name: x\n" + GOOD)
+    assert [found.checked.spec is not None for found in read_folder(tmp_path)] == [False, True]
+
+
+def test_lint_takes_a_named_file_for_a_cis_file_and_speaks_of_it_by_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.yaml").write_text("services: {}\n")
+    Path("bytes.yaml").write_bytes(b"agents:\n - \xff")
+    found = [str(d) for d in lint_paths(["x.yaml", "gone.yaml", "bytes.yaml"])]
+    assert found[0] == "bytes.yaml:2:4: F001 is no UTF-8 (save it as UTF-8)"
+    assert found[1] == "gone.yaml:1:1: F001 cannot be read: No such file or directory"
+    assert found[2].startswith("x.yaml:1:1: F005 no CIS file")
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    (found,) = read_folder(tmp_path)
+    assert found.checked.diagnostics == ()
+
+
+def test_a_file_name_that_is_no_dag_id_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "my dag.yaml").write_text(GOOD)
+    assert 'F106 "my dag" is no valid id' in str(lint_paths([tmp_path])[0])
+
+
+def _entries(folder: Path) -> list[object]:
+    found = read_cis_file(folder / "a.yaml")
+    assert found is not None
+    assert found.stat is not None
+    return [entry_of(found.checked.need(), found.path, base=folder, stat=found.stat)]
+
+
+def test_the_index_gives_back_what_was_written(tmp_path: Path, cis_home: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: 分析\n" + GOOD)
+    entries = _entries(tmp_path)
+    assert read_index(tmp_path) == {}
+    assert find_entry(tmp_path, "分析") is None
+    write_index(tmp_path, entries)  # type: ignore[arg-type]
+    assert list(read_index(tmp_path).values()) == entries
+    assert find_entry(tmp_path, "分析") == entries[0]
+    assert find_entry(tmp_path, "分") is None
+    assert find_entry(tmp_path, 'a"\t{') is None
+
+
+def test_an_index_that_is_the_same_is_not_written_again(tmp_path: Path, cis_home: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    write_index(tmp_path, _entries(tmp_path))  # type: ignore[arg-type]
+    before = index_file(tmp_path).stat().st_ino
+    write_index(tmp_path, _entries(tmp_path))  # type: ignore[arg-type]
+    assert index_file(tmp_path).stat().st_ino == before
+    write_index(tmp_path, [])
+    assert index_file(tmp_path).stat().st_ino != before
+    assert read_index(tmp_path) == {}
+
+
+def test_an_index_that_cannot_be_written_or_read_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CIS_HOME", str(tmp_path / "file"))
+    write_index(tmp_path, [])
+    assert find_entry(tmp_path, "a") is None
+    monkeypatch.setenv("CIS_HOME", str(tmp_path))
+    write_index(tmp_path, [])
+    index_file(tmp_path).write_bytes(b'\n"a"\t{broken\n')
+    assert find_entry(tmp_path, "a") is None
+    assert read_index(tmp_path) == {}
