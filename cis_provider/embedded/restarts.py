@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
 _STEADY = 60.0  # seconds of life after which earlier deaths no longer count
-_HOPELESS = 4  # early deaths in a row before the first time all was healthy
+_HOPELESS = 3  # early deaths in a row before the first time all was healthy
 
 
 @dataclass
