@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from pathlib import Path
-
-import msgspec
 
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionRecord
-
-#: Characters of one output that the context store gets at most.
-STORED_LIMIT = 8 * 1024 * 1024
 
 
 class TryEnd(Enum):
@@ -42,16 +36,11 @@ def collect(record: SessionRecord, *, agent_type: str) -> AgentResult:
 
     result = record.result
     assert result is not None, "only an ended session is collected"
-    whole = msgspec.structs.replace(result, output=_whole_output(result))
-    ContextStore.default().save(record.key, try_number=record.try_number, agent_type=agent_type, result=whole)
+    ContextStore.default().save(
+        record.key,
+        try_number=record.try_number,
+        agent_type=agent_type,
+        result=result,
+        ended_at=record.ended_at,
+    )
     return result
-
-
-def _whole_output(result: AgentResult) -> str:
-    if not result.output_ref:
-        return result.output
-    try:
-        with Path(result.output_ref).open(encoding="utf-8", errors="replace") as file:
-            return file.read(STORED_LIMIT)
-    except OSError:
-        return result.output

@@ -26,6 +26,7 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     :param branch: Branch of that worktree.
     :param diff_stat: ``git diff --stat`` from the workspace's start to its end.
     :param workspace: Folder in which the agent worked.
+    :param workspace_note: What was done to the workspace besides: put back, and where the work is kept.
     :param error: One sentence for a tired person, with the last lines where they help; empty on success.
     :param output_ref: Where the whole output is, when ``output`` is only its head; else empty.
     """
@@ -43,6 +44,7 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     branch: str | None = None
     diff_stat: str | None = None
     workspace: str | None = None
+    workspace_note: str = ""
     error: str = ""
     output_ref: str = ""
 

@@ -12,6 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -222,6 +223,10 @@ class Coordinator:
     def of_worker(self, name: str) -> list[SessionRecord]:
         """Living sessions of a worker."""
         return [record for record in self._alive.values() if record.worker == name]
+
+    def workspaces_in_use(self) -> list[Path]:
+        """Folders of living sessions."""
+        return [Path(record.workspace) for record in self._alive.values() if record.workspace]
 
     def sweep(self) -> None:
         """Forget sessions of long ago; give back folders of runs that have nobody at work for long."""

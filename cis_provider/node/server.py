@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from cis_provider import __version__, paths, settings
 from cis_provider.errors import CisError, ProtocolError
@@ -34,6 +36,7 @@ from cis_provider.wire.messages import (
 )
 from cis_provider.wire.server import Server
 from cis_provider.worker.processes import resident_kb
+from cis_provider.workspaces import manager as workspaces
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,8 @@ class CoordinatorServer:
         while not self._stopping.is_set():
             try:
                 self._coordinator.sweep()
-            except (CisError, OSError):
+                await asyncio.to_thread(self._sweep_workspaces, self._coordinator.workspaces_in_use())
+            except (CisError, OSError, sqlite3.Error):
                 log.exception("the sweep failed")
             try:
                 await asyncio.wait_for(self._stopping.wait(), _SWEEP_EVERY)
@@ -107,6 +111,17 @@ class CoordinatorServer:
             case _:
                 raise ProtocolError(f"a coordinator does not answer {type(request).__name__}")
         return Ok()
+
+    @staticmethod
+    def _sweep_workspaces(in_use: list[Path]) -> None:
+        swept = workspaces.sweep(
+            paths.workspace_root(),
+            now=time.time(),
+            keep_days=settings.seconds("node.keep_days"),
+            alive=in_use,
+        )
+        for one in swept:
+            log.info("%s", one)
 
     def _status(self) -> Status:
         running, queued = self._coordinator.counts()

@@ -51,7 +51,7 @@ class SessionTrigger(BaseTrigger):
         logged_bytes: int = 0,
         deferred_at: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.session_id = session_id
         self.key = key if isinstance(key, SessionKey) else msgspec.convert(key, SessionKey)
         self.agent_type = agent_type
@@ -130,7 +130,7 @@ class SessionTrigger(BaseTrigger):
             self.log.error("agent %s: %s: %s", self.key.task_id, result.subtype, result.error)
             return TaskFailedEvent(xcoms=xcoms)
         await self._not_too_soon()
-        return TriggerEvent({"session_id": self.session_id})
+        return TriggerEvent({"session_id": self.session_id})  # type: ignore[no-untyped-call]
 
     async def _not_too_soon(self) -> None:
         """

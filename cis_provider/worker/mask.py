@@ -40,10 +40,6 @@ class SecretMask:
         held, self._held = self._held, b""
         return held
 
-    def text(self, text: str) -> str:
-        """A whole text, masked."""
-        return self._pattern.sub(MASK, text.encode()).decode("utf-8", "replace") if self._values else text
-
     def _beginning(self, text: bytes) -> int:
         """Length of the longest end of ``text`` that begins a secret."""
         longest = min(len(text), max(map(len, self._values)) - 1)

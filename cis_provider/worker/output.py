@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from cis_provider.model.text import LineAssembler, last_line
+from cis_provider.worker.mask import SecretMask
 
 #: An agent's output up to this many characters travels in its result; above, the file does the carrying.
 HEAD_LIMIT = 32 * 1024
 
 _TAIL = 8 * 1024
+_CHUNK = 1 << 20
 
 
 class OutputLog:
@@ -50,13 +54,14 @@ class OutputLog:
         os.close(self._fd)
 
 
-def handed_on(written: Path, log: Path, whole: Path) -> tuple[str, str]:
+def handed_on(written: Path, log: Path, whole: Path, mask: SecretMask) -> tuple[str, str]:
     """
     What an agent hands on: what it wrote into ``$CIS_OUTPUT``, else what it printed, as plain text.
 
     :param written: The file ``$CIS_OUTPUT``.
     :param log: ``output.log``.
-    :param whole: Where to put the plain text when it is long and was printed, not written.
+    :param whole: Where to put the text when it is long.
+    :param mask: For what was written; what was printed is masked already.
     :return: The text, or its head, and in that case the path of the whole.
     """
     try:
@@ -64,28 +69,38 @@ def handed_on(written: Path, log: Path, whole: Path) -> tuple[str, str]:
     except OSError:
         size = 0
     if size:
-        with written.open(encoding="utf-8", errors="replace") as file:
-            head = file.read(HEAD_LIMIT + 1)
-        return (head, "") if len(head) <= HEAD_LIMIT else (head[:HEAD_LIMIT], str(written))
-    return _plain(log, whole)
+        return _headed(_masked(written, mask), whole)
+    head, whole_path = _headed(_plain(log), whole)
+    return (head, whole_path) if whole_path else (head.strip("\n"), "")
 
 
-def _plain(log: Path, whole: Path) -> tuple[str, str]:
+def _masked(written: Path, mask: SecretMask) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with written.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            yield decoder.decode(mask.feed(chunk))
+    yield decoder.decode(mask.finish(), final=True)
+
+
+def _plain(log: Path) -> Iterator[str]:
+    lines = LineAssembler()
+    with log.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            yield "".join(f"{line}\n" for line in lines.feed(chunk))
+    yield lines.finish()
+
+
+def _headed(parts: Iterator[str], whole: Path) -> tuple[str, str]:
+    """Write all of it to ``whole``; its head, and the path only if there is more than that."""
     head: list[str] = []
     room, long = HEAD_LIMIT, False
-    lines = LineAssembler()
-    with log.open("rb") as source, whole.open("w", encoding="utf-8") as target:
-        while chunk := source.read(1 << 20):
-            text = "".join(f"{line}\n" for line in lines.feed(chunk))
+    with whole.open("w", encoding="utf-8") as target:
+        for text in parts:
             target.write(text)
             head.append(text[:room])
             long = long or len(text) > room
             room -= len(head[-1])
-        rest = lines.finish()
-        target.write(rest)
-        head.append(rest[:room])
-        long = long or len(rest) > room
     if long:
         return "".join(head), str(whole)
     whole.unlink()
-    return "".join(head).strip("\n"), ""
+    return "".join(head), ""

@@ -131,19 +131,18 @@ class Session:
             log.exception("session %s: its workspace could not be prepared", self.session_id)
             return self._failure("workspace", f"{type(error).__name__}: {error}")
         self._workspace = str(prepared.path)
+        if prepared.note:
+            log.info("session %s: %s", self.session_id, prepared.note)
         result = await self._work(runtime, prepared.path)
         try:
             end = await asyncio.to_thread(workspaces.conclude, prepared, failed=result.is_error)
         except Exception as error:
             log.exception("session %s: its workspace could not be concluded", self.session_id)
-            why = f"the agent ended with {result.subtype}, but its workspace could not be concluded: {error}"
-            return msgspec.structs.replace(
-                result,
-                is_error=True,
-                subtype=result.subtype if result.is_error else "workspace",
-                error=f"{result.error}\n{why}".strip(),
-            )
-        return msgspec.structs.replace(result, commit=end.commit, branch=end.branch, diff_stat=end.diff_stat)
+            return _with_trouble(result, f"{type(error).__name__}: {error}")
+        result = msgspec.structs.replace(
+            result, commit=end.commit, branch=end.branch, diff_stat=end.diff_stat, workspace_note=end.note
+        )
+        return _with_trouble(result, end.error) if end.error else result
 
     async def _work(self, runtime: Runtime, workspace: Path) -> AgentResult:
         if self._stop.done():
@@ -163,12 +162,14 @@ class Session:
             order = StopOrder("not_started", f"its output could not be written to disk: {self._broken}")
         verdict = runtime.verdict(exit_code, self._output.tail)
         subtype, why = (order.subtype, order.reason) if order else (verdict.subtype, verdict.error)
-        output, whole = handed_on(output_file(self.folder), self._output.path, self.folder / "output.txt")
+        output, whole = handed_on(
+            output_file(self.folder), self._output.path, self.folder / "output.txt", self._mask
+        )
         return AgentResult(
             session_id=self.session_id,
             is_error=subtype != "success",
             subtype=subtype,
-            output=self._mask.text(output),
+            output=output,
             output_ref=whole,
             exit_code=exit_code,
             duration=round(duration, 3),
@@ -251,3 +252,11 @@ class Session:
             error=error,
             workspace=self._workspace or None,
         )
+
+
+def _with_trouble(result: AgentResult, trouble: str) -> AgentResult:
+    """An agent whose work cannot be found afterwards has not succeeded."""
+    why = f"its workspace could not be concluded: {trouble}"
+    if not result.is_error:
+        return msgspec.structs.replace(result, is_error=True, subtype="workspace", error=why)
+    return msgspec.structs.replace(result, error=f"{result.error}\n{why}".strip())

@@ -1,0 +1,313 @@
+"""Agents in a real Airflow: the graph, failures, ends from outside, and everything being killed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cis_provider.cli import up
+from cis_provider.cli.connect import connect
+from cis_provider.model.session import SessionRecord
+from cis_provider.node.client import NodeClient
+from cis_provider.worker import processes
+
+pytestmark = pytest.mark.system
+
+_numbers = itertools.count(1)
+
+
+class Runs:
+    """CIS files as runs of the session's Airflow."""
+
+    def __init__(self, airflow: Any, folder: Path) -> None:
+        self.airflow = airflow
+        self.folder = folder
+
+    def up(self, agents: list[dict[str, Any]], **dag: Any) -> Run:
+        """Install a file and start a run of it."""
+        name = f"t{os.getpid()}-{next(_numbers)}"
+        file = self.folder / f"{name}.yaml"
+        for agent in agents:
+            agent.setdefault("type", "shell")
+        file.write_text(json.dumps({"name": name, "agents": agents, **dag}), encoding="utf-8")
+        begun = up.begin(file, name=None, given=[], tell=lambda _text: None)
+        begun.api.close()
+        return Run(self.airflow, begun.run.dag_id, begun.run.dag_run_id)
+
+
+class Run:
+    """One run, and what Airflow and the node say of it."""
+
+    def __init__(self, airflow: Any, dag_id: str, run_id: str) -> None:
+        self.airflow, self.dag_id, self.run_id = airflow, dag_id, run_id
+
+    @property
+    def path(self) -> str:
+        return f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}"
+
+    def state(self) -> str:
+        return str(self.airflow.request(self.path)[1]["state"])
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.airflow.request(f"{self.path}/taskInstances/{task_id}")[1]
+        return found
+
+    def tries(self, task_id: str) -> int:
+        return int(self.task(task_id)["try_number"])
+
+    def xcom(self, task_id: str) -> dict[str, Any]:
+        status, body = self.airflow.request(f"{self.path}/taskInstances/{task_id}/xcomEntries/return_value")
+        assert status == 200, body
+        value = body["value"]
+        return value if isinstance(value, dict) else json.loads(value)
+
+    def ended(self, seconds: float = 60) -> str:
+        """Wait for the run's end."""
+        return self.airflow.eventually(
+            lambda: (state := self.state()) in ("success", "failed") and state, seconds
+        )
+
+    def reaches(self, task_id: str, *states: str, seconds: float = 30) -> None:
+        """Wait for a state of a task."""
+        self.airflow.eventually(lambda: self.task(task_id)["state"] in states, seconds)
+
+    def sessions(self, task_id: str) -> list[SessionRecord]:
+        with NodeClient("test") as client:
+            return client.sessions(dag_id=self.dag_id, run_id=self.run_id, task_id=task_id)
+
+    def at_work(self, task_id: str) -> SessionRecord:
+        """Wait until the agent's program runs and its task has deferred."""
+        self.reaches(task_id, "deferred")
+        return self.airflow.eventually(
+            lambda: next((s for s in self.sessions(task_id) if s.state == "running" and s.pid), None)
+        )
+
+    def patch(self, task_id: str, state: str) -> None:
+        """Mark success or failed, as the UI does."""
+        status, body = _patch(self.airflow, f"{self.path}/taskInstances/{task_id}", {"new_state": state})
+        assert status == 200, body
+
+    def clear(self, task_id: str) -> None:
+        """Clear one task, as the UI does."""
+        with connect() as api:
+            api.clear(self.dag_id, self.run_id, task_id)
+
+    def fail(self) -> None:
+        """Mark the run failed."""
+        status, body = _patch(self.airflow, self.path, {"state": "failed"})
+        assert status == 200, body
+
+
+def _patch(airflow: Any, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    import httpx
+
+    from cis_provider.embedded import api
+
+    headers = {"Authorization": f"Bearer {api.bearer_token()}"}
+    answer = httpx.patch(airflow.url + path, json=body, headers=headers, timeout=15)
+    return answer.status_code, answer.json()
+
+
+def gone_within(session: SessionRecord, seconds: float, airflow: Any) -> None:
+    """Nothing of a session runs any more."""
+    airflow.eventually(lambda: not processes.belonging_to(session.session_id, session.pid), seconds)
+
+
+#: An agent that does not want to go, and whose child has left its process group.
+STUBBORN = "trap '' HUP TERM; setsid sleep 300 & for i in $(seq 300); do sleep 1; done"
+
+
+@pytest.fixture
+def runs(embedded_airflow: Any, tmp_path: Path) -> Iterator[Runs]:
+    yield Runs(embedded_airflow, tmp_path)
+
+
+def test_each_agent_gets_the_output_of_the_one_before(runs):
+    run = runs.up(
+        [
+            {"id": "find", "command": "echo found; sleep 2"},
+            {"id": "use", "command": 'echo "used: $CIS_OUTPUT_FIND"', "deps": ["find"]},
+        ]
+    )
+    assert run.ended() == "success"
+    assert run.xcom("use")["output"] == "used: found"
+    assert run.xcom("find")["subtype"] == "success"
+    assert run.task("find")["trigger"] is None
+
+
+def test_the_pool_of_the_dag_appears_by_itself_and_follows_the_file(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": "true"}], max_workers=3)
+    assert run.ended() == "success"
+    status, pool = embedded_airflow.request(f"/api/v2/pools/cis-dag-{run.dag_id}")
+    assert (status, pool["slots"], pool["include_deferred"]) == (200, 3, True)
+
+
+def test_max_workers_holds_over_all_runs_of_the_dag(runs):
+    run = runs.up([{"id": name, "command": "sleep 3"} for name in "abcd"], max_workers=2)
+    most = 0
+    while run.state() == "running":
+        with NodeClient("test") as client:
+            most = max(most, len(client.sessions(alive=True, dag_id=run.dag_id)))
+    assert run.ended() == "success"
+    assert most == 2
+
+
+def test_a_failed_agent_fails_the_run_though_a_clean_up_succeeds_after_it(runs):
+    run = runs.up(
+        [
+            {"id": "work", "command": "echo half; exit 3"},
+            {"id": "next", "command": "true", "deps": ["work"]},
+            {"id": "tidy", "command": "echo tidied", "deps": ["work"], "when": "always"},
+            {"id": "alarm", "command": "echo alarm", "deps": ["work"], "when": "failure"},
+        ]
+    )
+    assert run.ended() == "failed"
+    states = {name: run.task(name)["state"] for name in ("work", "next", "tidy", "alarm")}
+    assert states == {"work": "failed", "next": "upstream_failed", "tidy": "success", "alarm": "success"}
+    result = run.xcom("work")
+    assert (result["exit_code"], result["output"], result["is_error"]) == (3, "half", True)
+
+
+def test_retries_run_it_again_in_the_same_workspace(runs):
+    run = runs.up(
+        [{"id": "a", "command": "echo x >> tries; sleep 1.5; test $(wc -l < tries) = 3", "retries": 3, "retry_delay": 1}]
+    )
+    assert run.ended() == "success"
+    assert run.tries("a") == 3
+    assert len(run.sessions("a")) == 3
+
+
+def test_an_agent_without_a_runtime_fails_at_once_though_retries_are_left(runs):
+    run = runs.up([{"id": "a", "type": "claude", "prompt": "hello", "retries": 5}])
+    assert run.ended() == "failed"
+    assert run.tries("a") == 1
+    assert run.sessions("a") == []
+
+
+def test_an_unset_variable_fails_the_agent_and_names_both_places(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": "true", "env": {"T": "${SURELY_UNSET}"}, "retries": 5}])
+    assert run.ended() == "failed"
+    assert run.tries("a") == 1
+    status, log = embedded_airflow.request(f"{run.path}/taskInstances/a/logs/1?full_content=true")
+    text = json.dumps(log)
+    assert status == 200
+    assert "SURELY_UNSET" in text
+    assert str(embedded_airflow.home / "env") in text
+
+
+def test_a_time_limit_fails_the_agent(runs):
+    run = runs.up([{"id": "a", "command": "sleep 300", "timeout": 3}])
+    assert run.ended() == "failed"
+    assert run.xcom("a")["subtype"] == "timeout"
+
+
+def test_marking_it_failed_ends_its_processes_within_five_seconds(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": STUBBORN, "retries": 2}])
+    session = run.at_work("a")
+    run.patch("a", "failed")
+    gone_within(session, 5, embedded_airflow)
+    assert run.ended() == "failed"
+    assert run.tries("a") == 1
+
+
+def test_marking_it_successful_ends_its_processes_within_five_seconds(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": STUBBORN}, {"id": "b", "command": "true", "deps": ["a"]}])
+    session = run.at_work("a")
+    run.patch("a", "success")
+    gone_within(session, 5, embedded_airflow)
+    assert run.ended() == "success"
+
+
+def test_failing_the_run_ends_its_agents_within_five_seconds(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": STUBBORN}])
+    session = run.at_work("a")
+    run.fail()
+    gone_within(session, 5, embedded_airflow)
+
+
+def test_clearing_it_ends_it_and_begins_anew_in_one_session_at_a_time(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": "test -e again && exit 0; touch again; " + STUBBORN}])
+    session = run.at_work("a")
+    run.clear("a")
+    gone_within(session, 5, embedded_airflow)
+    assert run.ended() == "success"
+    first, second = run.sessions("a")
+    assert first.session_id == session.session_id
+    assert first.result.subtype == "killed"
+    assert second.started_at >= first.ended_at
+
+
+def test_marked_failed_while_the_triggerer_was_down_ends_soon_after_its_return(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": STUBBORN}])
+    session = run.at_work("a")
+    triggerer = embedded_airflow.pid("triggerer")
+    os.kill(embedded_airflow.pid("supervisor"), signal.SIGSTOP)
+    try:
+        for one in [*psutil.Process(triggerer).children(recursive=True), psutil.Process(triggerer)]:
+            one.kill()
+        run.patch("a", "failed")
+        assert processes.belonging_to(session.session_id, session.pid)
+    finally:
+        os.kill(embedded_airflow.pid("supervisor"), signal.SIGCONT)
+    embedded_airflow.eventually(lambda: embedded_airflow.pid("triggerer") != triggerer)
+    # Its own start takes a few seconds; five more are the agent's.
+    gone_within(session, 20, embedded_airflow)
+
+
+@pytest.mark.parametrize("victims", [["triggerer"], ["scheduler"], ["scheduler", "triggerer", "api-server"]])
+def test_killed_components_cost_no_agent(runs, embedded_airflow, victims):
+    run = runs.up([{"id": "a", "command": "echo x >> begun; sleep 6; wc -l < begun"}])
+    session = run.at_work("a")
+    for name in victims:
+        os.kill(embedded_airflow.pid(name), signal.SIGKILL)
+    embedded_airflow.start()
+    assert run.ended(90) == "success"
+    assert run.xcom("a")["output"].strip() == "1"
+    assert [s.session_id for s in run.sessions("a")] == [session.session_id]
+
+
+def test_a_killed_coordinator_costs_no_agent(runs):
+    run = runs.up([{"id": "a", "command": "sleep 4; echo there"}])
+    run.at_work("a")
+    with NodeClient("test") as client:
+        os.kill(client.status().pid, signal.SIGKILL)
+    assert run.ended() == "success"
+    assert run.xcom("a")["output"] == "there"
+
+
+def test_a_killed_worker_is_an_interruption_that_retries_mend(runs):
+    run = runs.up([{"id": "a", "command": "sleep 3; echo there", "retries": 1, "retry_delay": 1}])
+    run.at_work("a")
+    with NodeClient("test") as client:
+        os.kill(client.status().workers[0].pid, signal.SIGKILL)
+    assert run.ended() == "success"
+    assert [s.result.subtype for s in run.sessions("a")] == ["interrupted", "success"]
+
+
+def test_a_killed_task_process_leaves_its_agent_to_the_next_try(runs, embedded_airflow):
+    run = runs.up(
+        [{"id": "a", "command": "echo x >> begun; sleep 8; wc -l < begun", "retries": 1, "retry_delay": 1}],
+    )
+    # Without a triggerer's lock the task waits in its slot, so that there is a process to kill.
+    session = embedded_airflow.eventually(lambda: next(iter(run.sessions("a")), None))
+    task = embedded_airflow.eventually(lambda: _task_process(run.dag_id), 10)
+    task.kill()
+    assert run.ended(90) == "success"
+    assert run.tries("a") == 2
+    assert run.xcom("a")["output"].strip() == "1"
+    assert [s.session_id for s in run.sessions("a")] == [session.session_id]
+
+
+def _task_process(dag_id: str) -> psutil.Process | None:
+    for one in psutil.process_iter(["cmdline"]):
+        if any(dag_id in word for word in one.info["cmdline"] or ()):
+            return one
+    return None
