@@ -4,16 +4,18 @@ set -euo pipefail
 
 good='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
 
+candidates="${PYTHON:-python3 python3.13 python3.12 python3.11}"
+
 find_python() {
     local candidate
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    for candidate in $candidates; do
         if "$candidate" -c "$good" 2>/dev/null; then
             command -v "$candidate"
             return
         fi
     done
-    echo "make: no Python 3.11 or newer with venv found (tried ${PYTHON:-python3 python3.13 python3.12" \
-        "python3.11}); install one (Debian: apt-get install python3 python3-venv) or name it: make PYTHON=..." >&2
+    echo "make: no Python 3.11 or newer with venv found (tried: $candidates); install one" \
+        "(Debian: apt-get install python3 python3-venv), or name yours: make venv PYTHON=/path/to/python" >&2
     return 1
 }
 

@@ -38,6 +38,12 @@ def branch(folder: Path) -> str:
     return git(folder, "branch", "--show-current")
 
 
+def repository(folder: Path) -> Path:
+    """The repository that ``folder`` is a worktree of: its own checkout, or a bare one."""
+    shared = (folder / git(folder, "rev-parse", "--git-common-dir")).resolve()
+    return shared.parent if shared.name == ".git" else shared
+
+
 def restore(folder: Path) -> None:
     """Undo every change to files that git knows. New files stay."""
     git(folder, "reset", "--quiet", "--hard", "HEAD")

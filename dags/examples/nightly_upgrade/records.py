@@ -76,6 +76,7 @@ class Upgraded:
 
     :param head: The commit that the branch now ends in.
     :param left: Packages left for another night.
+    :param repository: Where the branch is, on the node's disk.
     """
 
     base: str
@@ -85,6 +86,7 @@ class Upgraded:
     refused: list[Refused] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     diff_stat: str = ""
+    repository: str = ""
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Upgraded:
@@ -98,6 +100,7 @@ class Upgraded:
                 refused=[Refused(**one) for one in data["refused"]],
                 left=data.get("left", []),
                 diff_stat=data.get("diff_stat", ""),
+                repository=data.get("repository", ""),
             )
         except (KeyError, TypeError) as error:
             raise StepError(f"the output of the step that raises pins lacks something: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,8 +101,15 @@ def _left(upgraded: Upgraded) -> list[str]:
 def _how_to_take(settings: Settings, upgraded: Upgraded, verified: Verified | None) -> str:
     lines = ["## Branch", "", f"`{upgraded.branch}`, at {upgraded.head[:10]}."]
     if verified and verified.passed:
-        lines += ["", "```", f"git -C {settings.repo} merge {upgraded.branch}", "```"]
+        lines += ["", "```", _command(settings, upgraded), "```"]
     return "\n".join(lines)
+
+
+def _command(settings: Settings, upgraded: Upgraded) -> str:
+    """A repository that was named by a URL has its copy on the node; the user has another one."""
+    if re.match(r"\w+://|[^/]+:", settings.repo):
+        return f"git fetch {upgraded.repository} {upgraded.branch} && git merge FETCH_HEAD"
+    return f"git -C {settings.repo} merge {upgraded.branch}"
 
 
 def _link(url: str) -> str:

@@ -53,6 +53,7 @@ class Upgrade:
             refused=self.refused,
             left=self.left,
             diff_stat=git.diff_stat(self.folder, found.base),
+            repository=str(git.repository(self.folder)),
         )
 
     def _refuse_foreign_changes(self) -> None:

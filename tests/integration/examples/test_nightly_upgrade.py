@@ -124,6 +124,7 @@ def test_a_killed_upgrade_takes_its_check_along_and_goes_on_when_run_again(night
     code, printed = night.run("upgrade")
     assert code == 0, printed
     assert night.pins("upgrade") == "# ours\ngadget==1.5\nwidget==1.1  # small\n"
+    assert unpack(night.output("upgrade"))["repository"] == str(night.repo)
     raised = unpack(night.output("upgrade"))["raised"]
     assert [(one["name"], one["new"]) for one in raised] == [("gadget", "1.5"), ("widget", "1.1")]
     assert night.git("rev-list", "--count", "main..work/upgrade") == "2"

@@ -206,6 +206,13 @@ def test_the_report_tells_what_was_raised_refused_and_left_and_how_to_take_it() 
     assert "git -C /repo merge work/1" in text
 
 
+@pytest.mark.parametrize("url", ["https://example.org/ours.git", "git@example.org:ours.git"])
+def test_a_repository_named_by_url_is_fetched_from_the_nodes_copy(url: str) -> None:
+    upgraded = dataclasses.replace(UPGRADED, repository="/copies/ours.git")
+    text = report.render(dataclasses.replace(SETTINGS, repo=url), FOUND, upgraded, Verified(passed=True))
+    assert "git fetch /copies/ours.git work/1 && git merge FETCH_HEAD" in text
+
+
 def test_a_refused_package_shows_the_older_version_that_it_did_get() -> None:
     upgraded = dataclasses.replace(UPGRADED, raised=[Raised("packaging", "21.0", "21.3", "c" * 40)])
     assert "| packaging | 26.3 | 21.3 |" in report.render(SETTINGS, FOUND, upgraded, None)
