@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cis_provider import paths
-from cis_provider.embedded import api, health, layout, state
+from cis_provider.embedded import api, health, layout, postgres, state
 from cis_provider.embedded.state import Phase
 from cis_provider.errors import ConfigError
 
@@ -181,10 +181,11 @@ def test_after_a_killed_supervisor_the_next_start_works_and_nothing_is_left_over
 
 def test_an_airflow_that_cannot_start_says_why_and_leaves_nothing(other_airflow: Any) -> None:
     with other_airflow.at_home():
-        paths.airflow_dir().mkdir(parents=True)
-        layout.own_cfg().write_text("[core]\nexecutor = NoSuchExecutor\n")
+        version = postgres.locate().version
+        layout.database_dir().mkdir(mode=0o700, parents=True)
+        (layout.database_dir() / "PG_VERSION").write_text(f"{version}\n")  # and nothing else
 
-        with pytest.raises(ConfigError, match=r"(?s)does not start.*NoSuchExecutor"):
+        with pytest.raises(ConfigError, match=r"postgres does not start: .*postgres\.log"):
             other_airflow.start()
 
         assert api.status().phase is Phase.FAILED
