@@ -25,18 +25,34 @@ def end_of_try(result: AgentResult) -> TryEnd:
     return TryEnd.FINAL if result.permanent or result.subtype == "killed" else TryEnd.RETRY
 
 
-def collect(record: SessionRecord, *, agent_type: str) -> AgentResult:
+def store_connection() -> str:
+    """
+    Id of the Airflow connection that names the context store; empty where there is none.
+
+    :raises StoreError: Airflow did not say.
+    """
+    from cis_provider.context.hooks import find_connection
+    from cis_provider.context.store import CONN_ID
+
+    return CONN_ID if find_connection(CONN_ID) else ""
+
+
+def collect(record: SessionRecord, *, agent_type: str, connection: str) -> AgentResult:
     """
     Put a session's result into the context store, the output in full; doing it twice is harmless.
 
+    :param connection: What :func:`store_connection` said. A triggerer should not ask: the first connection
+        that one of its triggers wants starts an API server inside it, which takes seconds.
     :return: The result as it goes into XCom.
     :raises StoreError: The store refused; the result is still on the node.
     """
+    from cis_provider import paths
     from cis_provider.context.store import ContextStore
 
     result = record.result
     assert result is not None, "only an ended session is collected"
-    ContextStore.default().save(
+    store = ContextStore.default() if connection else ContextStore.at(paths.context_db())
+    store.save(
         record.key,
         try_number=record.try_number,
         agent_type=agent_type,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cis_provider import paths
 from cis_provider.cli import params, runs
-from cis_provider.cli.connect import ask_for_parse, connect_or_start
+from cis_provider.cli.connect import ask_for_parse, connect_or_start, named_url
 from cis_provider.cli.gather import Gatherer
 from cis_provider.errors import AirflowRefused, AirflowUnreachable, SpecError, UsageError
 
@@ -118,7 +118,7 @@ def wait_until_parsed(api: AirflowApi, dag_id: str, file: Path, *, changed_at: f
     ask_at = 0.0
     while True:
         dag = api.dag(dag_id)
-        if dag is not None and _is_fresh(dag, changed_at) and _same(api.source(dag_id), content):
+        if dag is not None and _is_fresh(dag, changed_at, file) and _same(api.source(dag_id), content):
             return dag
         _raise_import_failure(api, file, since)
         now = time.monotonic()
@@ -133,11 +133,29 @@ def wait_until_parsed(api: AirflowApi, dag_id: str, file: Path, *, changed_at: f
         time.sleep(0.15)
 
 
-def _is_fresh(dag: Dag, changed_at: float) -> bool:
+def _is_fresh(dag: Dag, changed_at: float, file: Path) -> bool:
     """Whether the parse that Airflow serves began after the file was changed."""
     if dag.is_stale or dag.last_parsed_time is None:
         return False
-    return dag.last_parsed_time.timestamp() - (dag.last_parse_duration or 0.0) >= changed_at
+    parsed_at = dag.last_parsed_time.timestamp()
+    if parsed_at - (dag.last_parse_duration or 0.0) < changed_at:
+        return False
+    return bool(named_url()) or _seen_by_loader(dag.dag_id, file, parsed_at)
+
+
+def _seen_by_loader(dag_id: str, file: Path, parsed_at: float) -> bool:
+    """
+    Whether the loader had this very file when Airflow took in its DAGs.
+
+    Airflow's two times alone leave a gap: between the end of a parse and its time.
+    """
+    from dag_factory import index
+
+    entry = index.find_entry(paths.dags_dir(), dag_id)
+    if entry is None:
+        return True
+    written_at = index.index_file(paths.dags_dir()).stat().st_mtime
+    return entry.mtime_ns == file.stat().st_mtime_ns and parsed_at >= written_at
 
 
 def _same(served: str | None, content: str) -> bool:

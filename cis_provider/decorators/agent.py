@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class _AgentDecoratedOperator(DecoratedOperator, AgentOperator):  # type: ignore[misc]
+class _AgentDecoratedOperator(DecoratedOperator, AgentOperator):
     """Calls the function when the task runs, and gives what it returns to the agent as its prompt."""
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *AgentOperator.template_fields)

@@ -19,10 +19,15 @@ log = logging.getLogger(__name__)
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """An Airflow job begins in this process; beside a triggerer, sessions are watched over."""
+    """
+    An Airflow job begins in this process: tasks that fork from it find their modules loaded, and beside a
+    triggerer, sessions are watched over.
+    """
     if type(component).__name__ == "Job":
         from cis_provider.listeners.sweep import watch_over
+        from cis_provider.listeners.warm import warm_up
 
+        warm_up()
         watch_over(component)
 
 
@@ -44,7 +49,6 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
         session = object_session(dag_run)
         if session is not None:
             ensure_pools(pools, session)
-        _warm_up()
     except Exception:
         log.exception("the pools of run %s of %s could not be made", dag_run.run_id, dag_run.dag_id)
 
@@ -63,13 +67,3 @@ def _pools_of(dag_run: DagRun) -> list[Any]:
 def _pool_size(task: Any) -> int:
     given = getattr(task, "pool_size", None) or getattr(task, "partial_kwargs", {}).get("pool_size")
     return int(given or 0)
-
-
-def _warm_up() -> None:
-    """
-    Import what agents' tasks need, once, in the scheduler.
-
-    A LocalExecutor forks its workers from this process, and they fork each task: what is loaded here is not
-    loaded again by every one of them.
-    """
-    import dag_factory.loader  # noqa: F401

@@ -136,6 +136,11 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     collected_by: int = 0
     result: AgentResult | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a result, and nothing of it runs any more."""
+        return self.state is SessionState.ENDED
+
 
 class Decision(StrEnum):
     """What a submit does with the newest session of its key."""

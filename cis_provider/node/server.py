@@ -37,6 +37,7 @@ from cis_provider.wire.messages import (
 from cis_provider.wire.server import Server
 from cis_provider.worker.processes import resident_kb
 from cis_provider.workspaces import manager as workspaces
+from cis_provider.workspaces.sweep import Removed
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,8 @@ class CoordinatorServer:
             alive=in_use,
         )
         for one in swept:
-            log.info("%s", one)
+            # What is kept stays kept, and would be told again every few minutes.
+            log.log(logging.INFO if isinstance(one, Removed) else logging.DEBUG, "%s", one)
 
     def _status(self) -> Status:
         running, queued = self._coordinator.counts()

@@ -7,20 +7,19 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jinja2
-from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from cis_provider.collect import TryEnd, collect, end_of_try, store_connection
 from cis_provider.errors import CisError, NodeUnreachable, PermanentAgentError
 from cis_provider.links.output import AgentOutputLink
 from cis_provider.listeners.sweep import triggerer_serves_node
 from cis_provider.model.duration import parse_duration
 from cis_provider.model.scope import TaskScope
-from cis_provider.model.session import SessionRecord, SessionState
+from cis_provider.model.session import SessionRecord
 from cis_provider.node.client import NodeClient
 from cis_provider.operators.outputs import UpstreamOutputs
 from cis_provider.operators.request import build_request
-from cis_provider.collect import TryEnd, collect, end_of_try
 from cis_provider.runtimes.registry import check_type
 from cis_provider.session_log import SessionLog
 from cis_provider.triggers.session import SessionTrigger
@@ -59,7 +58,7 @@ class AgentOperator(BaseOperator):
     :param priority: 0, the most urgent, to 3: the order in which agents get a place on the node.
     :param position: Place of the agent in its file, from 1; part of its name in ``cis dag ps``.
     :param pool_size: Slots that the task's pool gets, if it is one of ours and does not exist.
-    :param deferrable: Whether to defer at all.
+    :param deferrable: Whether to defer at all; an agent at work for an hour should not hold a worker.
     """
 
     template_fields: Sequence[str] = ("prompt", "workspace", "env")
@@ -86,7 +85,7 @@ class AgentOperator(BaseOperator):
         priority: int = 2,
         position: int = 0,
         pool_size: int | None = None,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=True),
+        deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -108,7 +107,8 @@ class AgentOperator(BaseOperator):
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:
         """``pool_size`` travels to the scheduler, whose listener makes the pool."""
-        return super().get_serialized_fields() | {"pool_size"}
+        fields: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]
+        return fields | {"pool_size"}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit, wait a moment, defer; or wait here."""
@@ -119,9 +119,9 @@ class AgentOperator(BaseOperator):
             record, ahead = self._submit(request)
             log = SessionLog(record.session_id, self.log)
             record = self._wait(record, log, 0.0 if ahead or record.waiting_for else INLINE)
-            if record.state is not SessionState.ENDED:
+            if not record.has_ended:
                 self._defer_if_possible(record, log)
-                while record.state is not SessionState.ENDED:
+                while not record.has_ended:
                     record = self._wait(record, log, _PATIENCE)
         except PermanentAgentError as error:
             raise AirflowFailException(str(error)) from None
@@ -138,7 +138,7 @@ class AgentOperator(BaseOperator):
         """
         with NodeClient("operator") as node:
             records = node.sessions(session_id=event["session_id"])
-        if not records or records[0].state is not SessionState.ENDED:
+        if not records or not records[0].has_ended:
             raise AirflowException(f"session {event['session_id']} has no result on this node")
         return self._conclude(context, records[0])
 
@@ -191,6 +191,7 @@ class AgentOperator(BaseOperator):
                 try_number=record.try_number,
                 retries_left=record.try_number <= record.max_tries,
                 resume=bool(self.outlets or self.on_success_callback),
+                store_connection=store_connection(),
                 logged_bytes=log.position,
             ),
             method_name="resume",
@@ -198,7 +199,7 @@ class AgentOperator(BaseOperator):
         )
 
     def _conclude(self, context: Context, record: SessionRecord) -> dict[str, Any]:
-        result = collect(record, agent_type=self.agent_type)
+        result = collect(record, agent_type=self.agent_type, connection=store_connection())
         with NodeClient("operator") as node:
             node.collect(record.session_id, record.try_number)
         end = end_of_try(result)

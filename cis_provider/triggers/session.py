@@ -11,11 +11,11 @@ import msgspec
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from cis_provider.collect import TryEnd, collect, end_of_try
 from cis_provider.errors import NodeUnreachable, StoreError, UsageError
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionKey, SessionRecord, SessionState
 from cis_provider.node.client import AsyncNodeClient
-from cis_provider.collect import TryEnd, collect, end_of_try
 from cis_provider.session_log import SessionLog
 
 #: Seconds before a broken connection, or a refused write, is tried again; doubled up to the second.
@@ -35,6 +35,7 @@ class SessionTrigger(BaseTrigger):
     :param try_number: The try that deferred.
     :param retries_left: Whether Airflow would try again after a failure.
     :param resume: End the task on a worker: it has asset outlets or a success callback.
+    :param store_connection: Connection of the context store, empty for the node's own file.
     :param logged_bytes: Bytes of output that the task's log has already.
     :param deferred_at: Seconds since the epoch; see :meth:`_not_too_soon`.
     """
@@ -48,6 +49,7 @@ class SessionTrigger(BaseTrigger):
         try_number: int,
         retries_left: bool,
         resume: bool,
+        store_connection: str = "cis_default",
         logged_bytes: int = 0,
         deferred_at: float = 0.0,
     ) -> None:
@@ -58,6 +60,7 @@ class SessionTrigger(BaseTrigger):
         self.try_number = try_number
         self.retries_left = retries_left
         self.resume = resume
+        self.store_connection = store_connection
         self.logged_bytes = logged_bytes
         self.deferred_at = deferred_at or time.time()
 
@@ -72,6 +75,7 @@ class SessionTrigger(BaseTrigger):
                 "try_number": self.try_number,
                 "retries_left": self.retries_left,
                 "resume": self.resume,
+                "store_connection": self.store_connection,
                 "logged_bytes": self.logged_bytes,
                 "deferred_at": self.deferred_at,
             },
@@ -109,7 +113,9 @@ class SessionTrigger(BaseTrigger):
         pause = _PAUSE
         while True:
             try:
-                result = await sync_to_async(collect)(record, agent_type=self.agent_type)
+                result = await sync_to_async(collect)(
+                    record, agent_type=self.agent_type, connection=self.store_connection
+                )
                 async with AsyncNodeClient("trigger") as node:
                     await node.collect(self.session_id, self.try_number)
                 return result

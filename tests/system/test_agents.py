@@ -39,8 +39,8 @@ class Runs:
             agent.setdefault("type", "shell")
         file.write_text(json.dumps({"name": name, "agents": agents, **dag}), encoding="utf-8")
         begun = up.begin(file, name=None, given=[], tell=lambda _text: None)
-        begun.api.close()
-        return Run(self.airflow, begun.run.dag_id, begun.run.dag_run_id)
+        with begun.gather:
+            return Run(self.airflow, begun.run.dag_id, begun.run.dag_run_id)
 
 
 class Run:
@@ -178,7 +178,14 @@ def test_a_failed_agent_fails_the_run_though_a_clean_up_succeeds_after_it(runs):
 
 def test_retries_run_it_again_in_the_same_workspace(runs):
     run = runs.up(
-        [{"id": "a", "command": "echo x >> tries; sleep 1.5; test $(wc -l < tries) = 3", "retries": 3, "retry_delay": 1}]
+        [
+            {
+                "id": "a",
+                "command": "echo x >> tries; sleep 1.5; test $(wc -l < tries) = 3",
+                "retries": 3,
+                "retry_delay": 1,
+            }
+        ]
     )
     assert run.ended() == "success"
     assert run.tries("a") == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def test_every_cycle_found_is_one_and_no_agent_is_in_two(graph: dict[str, list[s
     seen: set[str] = set()
     for cycle in find_cycles(graph):
         assert cycle[0] == cycle[-1]
-        assert all(after in graph[before] for before, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in graph[before] for before, after in itertools.pairwise(cycle))
         assert len(set(cycle[1:])) == len(cycle) - 1
         assert not seen & set(cycle)
         seen |= set(cycle)

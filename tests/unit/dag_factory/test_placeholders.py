@@ -28,7 +28,7 @@ def test_values_take_the_place_of_placeholders(text: str, result: str) -> None:
 
 
 def test_every_unset_name_is_in_the_error() -> None:
-    with pytest.raises(ConfigError, match="not set: X, Y$"):
+    with pytest.raises(ConfigError, match=r"not set: X, Y$"):
         substitute("${X} ${Y} ${X} ${A:-1}", {}.get)
     assert unset_in("a ${X}", {}.get) == [(2, "X")]
 

@@ -102,7 +102,7 @@ def test_all_mistakes_of_a_file_are_found_at_once(complaints: Complaints) -> Non
         ("agents: [{id: 7, type: shell, prompt: x}]", '"id" must be text, not 7 (quote it)'),
         (
             "agents: [{id: a/b, type: shell, prompt: x}]",
-            'F106 agent 1: "a/b" is no valid id'.replace("agent 1", 'agent "a/b"'),
+            'F106 agent "a/b": "a/b" is no valid id',
         ),
         ("agents: [{id: ../x, type: shell, prompt: x}]", "F106"),
         ("agents: [{id: run-outcome, type: shell, prompt: x}]", "F106"),
@@ -283,7 +283,12 @@ def test_one_folder_for_all_by_default_is_a_mistake_for_agents_side_by_side(comp
 
 
 def test_two_outputs_with_one_variable_are_a_mistake_for_bash_only(complaints: Complaints) -> None:
-    text = "agents: [{id: a-b, type: shell, prompt: x}, {id: a_b, type: shell, prompt: x}, {id: c, type: %s, prompt: x, deps: [a-b, a_b]}]"
+    text = """
+        agents:
+          - {id: a-b, type: shell, prompt: x}
+          - {id: a_b, type: shell, prompt: x}
+          - {id: c, type: %s, prompt: x, deps: [a-b, a_b]}
+        """
     assert "F205" in complaints(text % "shell")[0]
     assert "CIS_OUTPUT_A_B" in complaints(text % "shell")[0]
     assert complaints(text % "claude") == []
