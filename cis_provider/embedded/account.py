@@ -47,8 +47,17 @@ def server_account(data: Path) -> Account | None:
 
 
 def initdb_account(server: Account | None) -> Account | None:
-    """Who runs ``initdb``, which wants a user with a name; the files are handed over afterwards."""
+    """
+    Who runs ``initdb``, which wants a user with a name; the files are handed over afterwards.
+
+    :raises ConfigError: It would be us, and we have none.
+    """
     if server is None:
+        if not _is_taken(os.geteuid()):
+            raise ConfigError(
+                f"user {os.geteuid()} has no name on this machine, and PostgreSQL's initdb wants one; give it a "
+                "line in /etc/passwd (in a container: useradd)"
+            )
         return None
     nobody = pwd.getpwnam("nobody").pw_uid
     return Account(nobody, server.capability)

@@ -41,7 +41,8 @@ class Job:
         :raises UnreachableError: It takes longer than ``timeout`` seconds.
         """
         try:
-            await asyncio.wait_for(self.ended(), timeout)
+            async with asyncio.timeout(timeout):
+                await self.ended()
         except TimeoutError:
             raise UnreachableError(f"{self.running.args!r} took longer than {timeout:.0f} s") from None
         return int(self.running.returncode)
@@ -118,8 +119,10 @@ class Board:
 
     async def child_ended(self) -> None:
         """Wait until some child has ended, or for a moment."""
+        # Not wait_for: up to Python 3.11 it forgets a cancellation that comes together with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._child.wait(), _CHECK_EVERY)
+            async with asyncio.timeout(_CHECK_EVERY):
+                await self._child.wait()
 
     def _on_child(self) -> None:
         # Wakes everybody who waits now; whoever comes later waits for the next one.

@@ -218,9 +218,11 @@ class Keeper:
 
     async def _stop_all(self) -> None:
         """Airflow first, PostgreSQL when nobody uses it any more; then look."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            # Again, if need be: nothing may start a process any more.
+            for task in self._tasks:
+                task.cancel()
+            _, self._tasks = await asyncio.wait(self._tasks, timeout=1.0)
         known = self._board.state.processes
         airflow = [found for name, found in known.items() if name != "postgres"]
         await asyncio.to_thread(

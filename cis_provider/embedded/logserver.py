@@ -22,7 +22,8 @@ async def serve(port: int) -> asyncio.Server:
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _TIMEOUT)
+        async with asyncio.timeout(_TIMEOUT):
+            await reader.readuntil(b"\r\n\r\n")
         writer.write(_NOTHING)
         await writer.drain()
     writer.close()

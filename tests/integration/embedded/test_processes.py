@@ -149,6 +149,25 @@ async def test_a_component_that_dies_comes_back_and_the_board_knows() -> None:
     await asyncio.to_thread(sessions.end, [found], first=signal.SIGTERM, grace=2, timeout=2)
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_wait_for_a_component_can_be_cancelled_also_when_another_ends_just_then(turns: int) -> None:
+    board = Board(State(Phase.STARTING, boot=boot_id()))
+    component = Component("sleeper", ["sleep", "60"], {"PATH": os.environ["PATH"]}, board)
+    component.start()
+    waiting = asyncio.create_task(component.ended())
+    await asyncio.sleep(0.05)
+
+    os.kill(os.getpid(), signal.SIGCHLD)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting}, timeout=2)
+
+    assert waiting.cancelled()
+    found = board.state.processes["sleeper"]
+    await asyncio.to_thread(sessions.end, [found], first=signal.SIGTERM, grace=2, timeout=2)
+
+
 async def test_the_log_server_says_that_there_is_nothing_more_and_only_on_loopback() -> None:
     server = await logserver.serve(0)
     address, port = server.sockets[0].getsockname()
