@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CisError as error:
         _say(error)
         return error.exit_code
+    except SystemExit as left:
+        # Typer leaves by itself when the reader of our output has left, with the code of a failed run.
+        return EXIT_BROKEN_PIPE if type(sys.stdout).__name__ == "PacifyFlushWrapper" else int(left.code or 0)
     except BrokenPipeError:  # the reader of our output has left: `cis dag ps | head -1`
         _drop_stdout()
         return EXIT_BROKEN_PIPE
