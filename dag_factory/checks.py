@@ -197,7 +197,7 @@ def _check_templates(file: FileView) -> None:
         shell = agent.type == "shell"
         # A dependency that does not exist is reported by itself.
         deps = [dep for dep in agent.deps if dep in known]
-        _check_text(file, agent, (*agent.path, "prompt"), agent.data.get("prompt"), deps=deps, shell=shell)
+        _check_text(file, agent, (*agent.path, "prompt"), agent.data.get("prompt"), deps=deps, bash=shell)
         _check_env(file, agent.data.get("env"), (*agent.path, "env"), agent, deps)
         workspace = agent.data.get("workspace")
         if isinstance(workspace, str):
@@ -224,17 +224,21 @@ def _check_text(
     text: Any,
     *,
     deps: list[str] | None,
-    shell: bool = False,
+    bash: bool = False,
     settled: bool = False,
 ) -> None:
-    """:param settled: Its placeholders are gone: it was read at load."""
+    """
+    :param bash: It is a script, in which ``${`` is bash's own.
+    :param settled: Its placeholders are gone: it was read at load.
+    """
     if not isinstance(text, str):
         return
-    if not shell and not settled and "${" in text:
+    if not bash and not settled and "${" in text:
         file.found += malformed(file.document, path, text)
     if not templates.has_template(text):
         return
     whose = f'agent "{agent.id}": ' if agent else ""
+    shell = agent is not None and agent.type == "shell"
     lines = text.split("\n")
     for mistake in templates.template_mistakes(text, shell=shell, deps=deps):
         offset = sum(len(line) + 1 for line in lines[: mistake.line])

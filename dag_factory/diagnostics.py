@@ -41,6 +41,7 @@ CODES: dict[str, str] = {
     "F303": "an output of an agent that is no dependency",
     "F304": "an unknown Jinja filter or test",
     "F901": "Airflow refused the DAG",
+    "F902": "the validator failed, which is a mistake of ours",
 }
 
 Format = Literal["text", "json", "github"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from dag_factory.placeholders import Lookup
 from dag_factory.validate import Checked, check_document
 
 SUFFIXES = (".yaml", ".yml", ".json")
+
+log = logging.getLogger(__name__)
 
 #: Bytes. A file is read at every parse of the loader, and its text is kept in Airflow's database.
 MAX_FILE_SIZE = 1 << 20
@@ -108,6 +111,7 @@ def read_cis_file(
 
 def _judge(data: bytes, path: Path, name: str, *, lookup: Lookup, certain: bool) -> Checked | None:
     if len(data) > MAX_FILE_SIZE:
+        certain = certain or _LOOKS.search(data.decode("utf-8", "replace")) is not None
         mistake = Diagnostic(name, 1, 1, "F001", f"is larger than {MAX_FILE_SIZE} bytes")
         return Checked(name, None, (mistake,)) if certain else None
     try:
@@ -123,7 +127,13 @@ def _judge(data: bytes, path: Path, name: str, *, lookup: Lookup, certain: bool)
         return None
     if document is None:
         return Checked(name, None, tuple(diagnostics))
-    return check_document(document, diagnostics, name=default_name(path), lookup=lookup)
+    try:
+        return check_document(document, diagnostics, name=default_name(path), lookup=lookup)
+    except Exception as error:
+        # A mistake of ours. It must not take the DAGs of all other files with it.
+        log.exception("%s: the validator failed", name)
+        mistake = Diagnostic(name, 1, 1, "F902", f"the validator failed: {type(error).__name__}: {error}")
+        return Checked(name, None, (mistake,))
 
 
 def is_cis_data(data: object) -> bool:

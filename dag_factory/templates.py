@@ -43,7 +43,7 @@ def template_mistakes(text: str, *, shell: bool, deps: Collection[str] | None) -
     """
     Everything wrong with one text.
 
-    :param shell: It is a shell agent's command.
+    :param shell: It is a shell agent's, which gets outputs as variables and files.
     :param deps: Agents whose outputs can be had; ``None``: do not judge that.
     """
     if not has_template(text):
@@ -137,7 +137,7 @@ def _pasted_outputs(tree: nodes.Template) -> Iterator[TemplateMistake]:
         yield TemplateMistake(
             "F302",
             line - 1,
-            "an agent's output must not be pasted into a shell command: bash would run what stands in it",
+            'a shell agent has no "outputs": bash would run what is pasted into a command',
             f'write "${variable}", or read the file "$CIS_INPUTS/{agent or "<id>"}.md"',
         )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dag_factory import folder
 from dag_factory.folder import candidate_files, read_cis_file, read_folder
 from dag_factory.index import entry_of, find_entry, index_file, read_index, write_index
 from dag_factory.lint import lint_paths
@@ -85,11 +87,11 @@ def test_a_file_name_that_is_no_dag_id_is_a_mistake(tmp_path: Path) -> None:
     assert 'F106 "my dag" is no valid id' in str(lint_paths([tmp_path])[0])
 
 
-def _entries(folder: Path) -> list[object]:
-    found = read_cis_file(folder / "a.yaml")
+def _entries(where: Path) -> list[object]:
+    found = read_cis_file(where / "a.yaml")
     assert found is not None
     assert found.stat is not None
-    return [entry_of(found.checked.need(), found.path, base=folder, stat=found.stat)]
+    return [entry_of(found.checked.need(), found.path, base=where, stat=found.stat)]
 
 
 def test_the_index_gives_back_what_was_written(tmp_path: Path, cis_home: Path) -> None:
@@ -127,3 +129,29 @@ def test_an_index_that_cannot_be_written_or_read_is_done_without(
     index_file(tmp_path).write_bytes(b'\n"a"\t{broken\n')
     assert find_entry(tmp_path, "a") is None
     assert read_index(tmp_path) == {}
+
+
+def test_a_file_that_is_too_large_is_a_mistake_only_if_it_is_a_cis_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD + "#" * (1 << 20))
+    (tmp_path / "b.yaml").write_text("id: type\n" + "#" * (1 << 20))
+    assert [str(d) for d in lint_paths([tmp_path])] == [
+        f"{tmp_path}/a.yaml:1:1: F001 is larger than 1048576 bytes"
+    ]
+
+
+def test_a_fault_of_the_validator_stays_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text("name: odd\n" + GOOD)
+    real = folder.check_document
+
+    def fails_once(document: Any, *args: Any, **options: Any) -> Any:
+        if "name" in document.data:
+            raise KeyError("x")
+        return real(document, *args, **options)
+
+    monkeypatch.setattr(folder, "check_document", fails_once)
+    assert [str(d) for d in lint_paths([tmp_path])] == [
+        f"{tmp_path}/b.yaml:1:1: F902 the validator failed: KeyError: 'x'"
+    ]

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import dag_factory
 from dag_factory.diagnostics import CODES, InvalidSpec
-from dag_factory.spec import FromWorkspace, RepoWorkspace
-from dag_factory.validate import Checked, check_spec
+from dag_factory.plan import make_plan
+from dag_factory.spec import AgentSpec, DagSpec, FromWorkspace, RepoWorkspace
+from dag_factory.validate import Checked, check_spec, check_text
 
 EXAMPLE = Path(__file__).parents[3] / "dags/examples/refactor-project.yaml"
 
 Complaints = Callable[..., list[str]]
+
+KEYS = [
+    *DagSpec.model_fields,
+    *AgentSpec.model_fields,
+    "command",
+    "dag_id",
+    "repo",
+    "from",
+    "path",
+    "ref",
+    "shared",
+]
 
 #: A file with one good agent; tests put a line before it.
 ONE = "agents: [{id: a, type: shell, prompt: x}]\n"
@@ -77,8 +94,8 @@ def test_all_mistakes_of_a_file_are_found_at_once(complaints: Complaints) -> Non
         "f.yaml:13:7: F301 agent \"a\": Jinja: expected token 'end of print statement', got 'two' "
         "(for a plain {{ write {{ '{{' }})",
         "f.yaml:14:12: F203 dependencies form a cycle: a -> b -> a",
-        'f.yaml:17:14: F302 agent "b": an agent\'s output must not be pasted into a shell command: bash would '
-        'run what stands in it (write "$CIS_OUTPUT_A", or read the file "$CIS_INPUTS/a.md")',
+        'f.yaml:17:14: F302 agent "b": a shell agent has no "outputs": bash would run what is pasted into a command '
+        '(write "$CIS_OUTPUT_A", or read the file "$CIS_INPUTS/a.md")',
         'f.yaml:18:15: F202 agent "b": dependency "tset" does not exist (did you mean "test"?)',
         'f.yaml:19:14: F103 agent "b": "retries" must be a whole number, not true',
         'f.yaml:20:14: F104 agent "b": "timeout" \'5x\' is no duration; write seconds (300) or units, largest '
@@ -335,7 +352,58 @@ def test_a_type_of_another_package_is_known(complaints: Complaints, monkeypatch:
 
 def test_every_code_that_is_used_is_described() -> None:
     root = Path(dag_factory.__file__).parent
-    import re
-
     used = {code for file in root.glob("*.py") for code in re.findall(r'"(F\d{3})"', file.read_text())}
     assert used == set(CODES)
+
+
+def test_outputs_are_not_for_the_variables_of_a_shell_agent_either(complaints: Complaints) -> None:
+    text = """
+        agents:
+          - {id: a, type: shell, prompt: x}
+          - {id: b, type: %s, prompt: x, deps: [a], env: {A: "{{ outputs['a'] }}"}}
+        """
+    assert "F302" in complaints(text % "shell")[0]
+    assert complaints(text % "claude") == []
+
+
+_WORDS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "shell",
+        "claude",
+        "/x",
+        "${X}",
+        "{{ outputs['a'] }}",
+        "{% if",
+        "{#",
+        "5m",
+        "@daily",
+        "p0",
+        "failure",
+        "",
+    ]
+)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 10**20)
+    | st.floats(allow_nan=False)
+    | _WORDS
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(_WORDS | st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+_ODD_AGENTS = st.dictionaries(st.sampled_from(KEYS), _VALUES, max_size=6) | _VALUES
+_ODD_FILES = st.dictionaries(st.sampled_from(KEYS), _VALUES, max_size=5)
+
+
+@given(_ODD_FILES, st.lists(_ODD_AGENTS, max_size=4))
+def test_whatever_a_file_holds_it_is_judged(data: dict[str, object], agents: list[object]) -> None:
+    for content in (data, {**data, "agents": agents}, agents):
+        checked = check_text(json.dumps(content), "f.json", name="f", is_json=True, lookup={}.get)
+        assert (checked.spec is None) == bool(checked.diagnostics)
+        if checked.spec is not None:
+            make_plan(checked.spec)
