@@ -42,9 +42,9 @@ def test_other_yaml_in_a_dags_folder_is_left_alone(
 
 
 def test_every_folder_below_is_looked_at_but_no_hidden_one_and_none_twice(tmp_path: Path) -> None:
-    for folder in ("b/c", ".git", "a", "__pycache__"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "f.yaml").write_text(GOOD)
+    for name in ("b/c", ".git", "a", "__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "f.yaml").write_text(GOOD)
     (tmp_path / "a/loop").symlink_to(tmp_path)
     assert list(candidate_files(tmp_path)) == [tmp_path / "a/f.yaml", tmp_path / "b/c/f.yaml"]
 
