@@ -84,10 +84,9 @@ def test_the_dag_processor_says_what_lint_says_and_the_code_tab_shows_the_file(a
     assert errors.keys() == {"bad.yaml", "second.yaml"}
     mistakes = [str(mistake) for mistake in lint_paths([airflow.dags])]
     assert len(mistakes) == 4
-    assert (
-        errors["bad.yaml"].strip().splitlines()[-3:]
-        == [line for line in mistakes if line.startswith(str(bad))]
-    )
+    assert errors["bad.yaml"].strip().splitlines()[-3:] == [
+        line for line in mistakes if line.startswith(str(bad))
+    ]
     assert f'{second}:1:7: F207 the DAG id "refactor-project" is that of' in errors["second.yaml"]
     assert airflow.rows("select source_code from dag_code") == [(EXAMPLE.read_text(),)]
     assert airflow.rows("select fileloc, relative_fileloc from dag") == [
