@@ -3,7 +3,7 @@ Ending processes and all that came from them.
 
 Each process of ours leads a terminal session (``setsid``). What it starts stays in that session, whatever
 process group it moves to; what leaves it on purpose (a node's coordinator) is meant to live on. Only
-PostgreSQL's processes each lead a session of their own: they are known by their working folder, the database.
+PostgreSQL's processes each lead a session of their own: they are known by their user and their working folder, the database.
 """
 
 from __future__ import annotations
@@ -39,14 +39,24 @@ def members(leaders: Collection[Process]) -> list[int]:
     return [pid for pid, fields in _living() if int(fields[19]) >= wanted.get(int(fields[3]), _NEVER)]
 
 
-def at_work_in(folder: Path) -> list[int]:
-    """Living processes whose working folder this is."""
-    found, real = [], folder.resolve()
-    for pid, _fields in _living():
-        with contextlib.suppress(OSError):
-            if (_PROC / str(pid) / "cwd").readlink() == real:
-                found.append(pid)
-    return found
+def at_work_in(database: Path) -> list[int]:
+    """Living processes of the PostgreSQL server of this database: its user's, with it as working folder."""
+    real = database.resolve()
+    try:
+        owner = real.stat().st_uid
+    except OSError:
+        return []
+    return [pid for pid, _fields in _living() if _user(pid) == owner and _works_in(pid, real)]
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    try:
+        return (_PROC / str(pid) / "cwd").readlink() == folder
+    except PermissionError:
+        # Root in a container may not look. Only a server's own user is another than ours, and it is one home's.
+        return True
+    except OSError:
+        return False
 
 
 def end(
@@ -110,6 +120,14 @@ def _living() -> Iterator[tuple[int, list[str]]]:
     for folder in _PROC.iterdir():
         if folder.name.isdigit() and (fields := _stat(int(folder.name))) and fields[0] != "Z":
             yield int(folder.name), fields
+
+
+def _user(pid: int) -> int:
+    try:
+        status = (_PROC / str(pid) / "status").read_text(errors="replace")
+    except OSError:
+        return -1
+    return int(status.partition("\nUid:")[2].split()[1])
 
 
 def _stat(pid: int) -> list[str]:
