@@ -3,13 +3,15 @@ Ending processes and all that came from them.
 
 Each process of ours leads a terminal session (``setsid``). What it starts stays in that session, whatever
 process group it moves to; what leaves it on purpose (a node's coordinator) is meant to live on. Only
-PostgreSQL's processes each lead a session of their own: they are known by their user and their working folder, the database.
+PostgreSQL's processes each lead a session of their own: they are known by their user and their working folder,
+the database.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import time
 from collections.abc import Collection, Iterator
@@ -53,8 +55,9 @@ def _works_in(pid: int, folder: Path) -> bool:
     try:
         return (_PROC / str(pid) / "cwd").readlink() == folder
     except PermissionError:
-        # Root in a container may not look. Only a server's own user is another than ours, and it is one home's.
-        return True
+        # Root in a container may not look at another user's. That user is one home's own then, never a person:
+        # without this check a person's own closed processes (an ssh-agent) would be taken for the database's.
+        return os.geteuid() == 0 and _user(pid) != 0
     except OSError:
         return False
 

@@ -149,6 +149,17 @@ async def test_a_component_that_dies_comes_back_and_the_board_knows() -> None:
     await asyncio.to_thread(sessions.end, [found], first=signal.SIGTERM, grace=2, timeout=2)
 
 
+def test_a_persons_own_process_that_may_not_be_looked_at_is_never_taken_for_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> Path:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "readlink", refuse)
+
+    assert sessions.at_work_in(tmp_path) == []  # this process, for one, has the same user
+
+
 @pytest.mark.parametrize("turns", range(5))
 async def test_a_wait_for_a_component_can_be_cancelled_also_when_another_ends_just_then(turns: int) -> None:
     board = Board(State(Phase.STARTING, boot=boot_id()))
