@@ -128,9 +128,9 @@ def _living() -> Iterator[tuple[int, list[str]]]:
 def _user(pid: int) -> int:
     try:
         status = (_PROC / str(pid) / "status").read_text(errors="replace")
-    except OSError:
-        return -1
-    return int(status.partition("\nUid:")[2].split()[1])
+        return int(status.partition("\nUid:")[2].split()[1])
+    except (OSError, IndexError):
+        return -1  # it ended while we looked
 
 
 def _stat(pid: int) -> list[str]:

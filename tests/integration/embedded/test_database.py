@@ -130,7 +130,9 @@ def test_no_process_of_it_is_left_even_though_each_leads_a_session_of_its_own(da
     ):  # fmt: skip
         family = psutil.Process(database.process.pid).children()
         assert len(family) > 2
-        assert {one.pid for one in family} <= set(sessions.at_work_in(database.server.data))
+        found = set(sessions.at_work_in(database.server.data))
+        # Some, such as autovacuum's, live for a moment only.
+        assert {one.pid for one in family if one.is_running()} <= found
         assert database.end() == []
         assert not any(one.is_running() for one in family)
     database.child, database.process = database.start()
