@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from cis_provider.cli.records import RUNNING_STATES, Dag, DagRun, ImportFailure, Task, TaskInstance
+from cis_provider.cli.records import (
+    RUNNING_STATES,
+    Dag,
+    DagRun,
+    ImportFailure,
+    LogLine,
+    Task,
+    TaskInstance,
+)
 from cis_provider.errors import AirflowRefused, AirflowUnreachable, ConfigError
 
 # httpx brings its own command line, and with it click and rich, when it finds them: 60 ms for nothing.
@@ -159,14 +167,14 @@ class AirflowApi:
                 return None
             raise
 
-    def log(self, ti: TaskInstance) -> list[str]:
-        """What Airflow has of a try's log, one line each."""
+    def log(self, ti: TaskInstance) -> list[LogLine]:
+        """What Airflow has of a try's log."""
         path = (
             f"dags/{_part(ti.dag_id)}/dagRuns/{_part(ti.dag_run_id)}/taskInstances/{_part(ti.task_id)}"
             f"/logs/{max(ti.try_number, 1)}"
         )
         answer = self._get(path, _Log, {"map_index": ti.map_index, "full_content": "true"})
-        return [line for item in answer.content for line in _log_lines(item)]
+        return _log_lines(answer.content)
 
     # --- DAGs ---------------------------------------------------------------------------------------
 
@@ -321,10 +329,20 @@ class _Log(msgspec.Struct):
     content: list[Any]
 
 
-def _log_lines(item: Any) -> list[str]:
-    """An event of a structured log, without the marks that fold groups in the UI."""
-    event = item.get("event", "") if isinstance(item, dict) else str(item)
-    return [line for line in str(event).splitlines() if not line.startswith("::")]
+def _log_lines(events: Iterable[Any]) -> list[LogLine]:
+    """A structured log as lines, without where it was read and the marks that fold groups in the UI."""
+    lines: list[LogLine] = []
+    in_head = False
+    for event in events:
+        record = event if isinstance(event, dict) else {"event": event}
+        text = str(record.get("event", ""))
+        if text.startswith("::"):
+            in_head = text.startswith("::group::Log message source")
+        elif not in_head:
+            raised = record.get("error_detail") or ()
+            words = [str(one.get("exc_value", "")) for one in raised[:1]] or text.splitlines()
+            lines += (LogLine(word, bool(raised)) for word in words)
+    return lines
 
 
 def _part(text: str) -> str:

@@ -11,12 +11,15 @@ from cis_provider import paths
 from cis_provider.cli import rows, runs
 from cis_provider.cli.airflow_api import AirflowApi
 from cis_provider.cli.connect import named_url
-from cis_provider.cli.records import RUNNING_STATES, DagRun, TaskInstance
+from cis_provider.cli.records import RUNNING_STATES, DagRun, LogLine, TaskInstance
 from cis_provider.errors import AirflowRefused, UnreachableError
 
 if TYPE_CHECKING:
     from cis_provider.model.session import SessionRecord
     from cis_provider.node.client import NodeClient
+
+#: Agents of one run whose reason for failing is looked for in Airflow's log, a request each.
+_REASONS = 10
 
 
 class Gatherer:
@@ -30,6 +33,7 @@ class Gatherer:
         self.api = api
         self._node: NodeClient | None = None
         self._plans: dict[str, rows.Plan] = {}
+        self._failures: dict[tuple[str, str, str, int], str] = {}
 
     def __enter__(self) -> Gatherer:
         self.api.__enter__()
@@ -72,7 +76,7 @@ class Gatherer:
         ]
 
     def _view(self, run: DagRun, name: str, tasks: Sequence[TaskInstance]) -> rows.RunView:
-        return rows.view(
+        view = rows.view(
             run,
             name,
             tasks,
@@ -81,6 +85,33 @@ class Gatherer:
             url=self.page(run),
             now=time.time(),
         )
+        unexplained = [row for row in view.agents if row.status == "failed" and not row.session_id]
+        reasons = {row: reason for row in unexplained[:_REASONS] if (reason := self._reason(row))}
+        return rows.with_reasons(view, reasons)
+
+    def airflow_log(self, row: rows.Row) -> list[LogLine]:
+        """What Airflow has of the log of an agent's last try; nothing where it has none."""
+        if not row.try_number:
+            return []
+        ti = TaskInstance(
+            dag_id=row.dag_id,
+            dag_run_id=row.run_id,
+            task_id=row.agent,
+            map_index=row.map_index,
+            try_number=row.try_number,
+        )
+        try:
+            return self.api.log(ti)
+        except AirflowRefused:
+            return []
+
+    def _reason(self, row: rows.Row) -> str:
+        """Why an agent failed that never became a session: an unset variable, an unknown runtime."""
+        key = (row.dag_id, row.run_id, row.title, row.try_number)
+        if key not in self._failures:
+            raised = [line.text for line in self.airflow_log(row) if line.raised]
+            self._failures[key] = raised[-1] if raised else ""
+        return self._failures[key]
 
     def _names(self, found: Iterable[DagRun]) -> dict[tuple[str, str], str]:
         everyone = list(found)

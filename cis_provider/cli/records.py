@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -81,3 +81,10 @@ class ImportFailure(msgspec.Struct, kw_only=True):
     filename: str
     stack_trace: str = ""
     bundle_name: str | None = None
+
+
+class LogLine(NamedTuple):
+    """A line of a task's log. ``raised``: it is the text of the exception that ended the task."""
+
+    text: str
+    raised: bool = False

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cis_provider import paths
 from cis_provider.cli.rows import Row, RunView, newest_sessions
-from cis_provider.errors import AirflowRefused
 from cis_provider.model.text import plain_text
 
 if TYPE_CHECKING:
@@ -70,13 +69,7 @@ def last_lines(gather: Gatherer, row: Row, count: int) -> list[str]:
 
 def airflow_log(gather: Gatherer, row: Row) -> list[str]:
     """What Airflow has of the agent's log; nothing where it has none."""
-    for ti in gather.api.task_instances(row.dag_id, row.run_id):
-        if (ti.task_id, ti.map_index) == (row.agent, row.map_index) and ti.try_number:
-            try:
-                return gather.api.log(ti)
-            except AirflowRefused:
-                return []
-    return []
+    return [line.text for line in gather.airflow_log(row)]
 
 
 def _as_result(value: Any) -> dict[str, Any]:

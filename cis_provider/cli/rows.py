@@ -160,6 +160,19 @@ def view(
     )
 
 
+def with_reasons(view: RunView, reasons: Mapping[Row, str]) -> RunView:
+    """The same with a reason for agents that failed and had none."""
+    if not reasons:
+        return view
+    agents = [
+        msgspec.structs.replace(row, error=reasons[row], output=row.output or first_line(reasons[row]))
+        if row in reasons
+        else row
+        for row in view.agents
+    ]
+    return msgspec.structs.replace(view, agents=agents)
+
+
 def newest_sessions(sessions: Iterable[SessionRecord]) -> dict[tuple[str, int], SessionRecord]:
     """The newest session of each task of one run, by task id and map index."""
     newest: dict[tuple[str, int], SessionRecord] = {}

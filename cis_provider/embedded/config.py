@@ -24,9 +24,12 @@ Turns every CIS file below this folder into a DAG of Airflow. Written anew at ea
 
 from pathlib import Path
 
+# Airflow's dag processor reads `airflow` imports here before it forks, and finds this file by the word.
+import airflow.sdk  # noqa: F401
+
 from dag_factory import load_folder
 
-globals().update(load_folder(Path(__file__).parent))
+globals().update({f"dag {dag_id}": dag for dag_id, dag in load_folder(Path(__file__).parent).items()})
 '''
 
 _HEAD = """# Settings of the embedded Airflow, written anew at each start: changes here are lost.

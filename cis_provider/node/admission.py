@@ -14,6 +14,7 @@ class Waiting:
     A session that has not begun.
 
     :param sequence: Order of submission.
+    :param predecessor: Whether an earlier session of the same task is still alive: it is being ended.
     :param claim: The folder that must belong to its run alone, if any.
     """
 
@@ -21,6 +22,7 @@ class Waiting:
     run: Run
     priority: int
     sequence: int
+    predecessor: bool = False
     claim: str | None = None
 
 
@@ -47,7 +49,9 @@ def admit(queue: Iterable[Waiting], *, at_work: int, limit: int, held: Mapping[s
     owners = dict(held)
     for session in sorted(queue, key=lambda s: (s.priority, s.sequence)):
         owner = owners.get(session.claim, session.run) if session.claim else session.run
-        if owner != session.run:
+        if session.predecessor:
+            admission.waits[session.session_id] = "the task's earlier session to end"
+        elif owner != session.run:
             admission.waits[session.session_id] = (
                 f"folder {session.claim}, which run {owner[1]} of {owner[0]} has"
             )

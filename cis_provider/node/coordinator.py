@@ -263,13 +263,7 @@ class Coordinator:
         return record
 
     def _admit(self) -> None:
-        queue = [
-            Waiting(
-                r.session_id, _run(r), r.priority, self._sequence[r.session_id], self._claims[r.session_id]
-            )
-            for r in self._alive.values()
-            if r.state is SessionState.QUEUED
-        ]
+        queue = [self._waiting(r) for r in self._alive.values() if r.state is SessionState.QUEUED]
         if not queue:
             return
         admission = admit(
@@ -290,6 +284,20 @@ class Coordinator:
             record.state, record.waiting_for = SessionState.STARTING, ""
             self._changed(record)
             self._spawn_task(self._begin(record), name=record.session_id)
+
+    def _waiting(self, record: SessionRecord) -> Waiting:
+        mine = self._sequence[record.session_id]
+        return Waiting(
+            record.session_id,
+            _run(record),
+            record.priority,
+            mine,
+            predecessor=any(
+                other.key == record.key and self._sequence[other.session_id] < mine
+                for other in self._alive.values()
+            ),
+            claim=self._claims[record.session_id],
+        )
 
     async def _begin(self, record: SessionRecord) -> None:
         try:

@@ -14,7 +14,7 @@ from cis_provider.worker.mask import SecretMask
 HEAD_LIMIT = 32 * 1024
 
 _TAIL = 8 * 1024
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17
 
 
 class OutputLog:

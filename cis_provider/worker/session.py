@@ -162,8 +162,9 @@ class Session:
             order = StopOrder("not_started", f"its output could not be written to disk: {self._broken}")
         verdict = runtime.verdict(exit_code, self._output.tail)
         subtype, why = (order.subtype, order.reason) if order else (verdict.subtype, verdict.error)
-        output, whole = handed_on(
-            output_file(self.folder), self._output.path, self.folder / "output.txt", self._mask
+        # A hundred megabytes take a second, in which the other sessions must be served.
+        output, whole = await asyncio.to_thread(
+            handed_on, output_file(self.folder), self._output.path, self.folder / "output.txt", self._mask
         )
         return AgentResult(
             session_id=self.session_id,

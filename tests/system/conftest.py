@@ -63,9 +63,14 @@ class EmbeddedAirflow:
         return found.supervisor.pid if name == "supervisor" else found.processes[name].pid
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that belongs to it, by family: not by what it says of itself."""
+        """
+        Everything that belongs to it, by family: not by what it says of itself.
+
+        But for the node's own processes, which outlive the Airflow whose task happened to start them.
+        """
         supervisor = psutil.Process(self.pid("supervisor"))
-        return [supervisor, *supervisor.children(recursive=True)]
+        family = [supervisor, *supervisor.children(recursive=True)]
+        return [one for one in family if not _is_of_node(one)]
 
     def strangers(self) -> list[str]:
         """Living processes that name this home: command line, working folder or open files."""
@@ -86,13 +91,13 @@ class EmbeddedAirflow:
             status = client.status()
             node = [psutil.Process(pid) for pid in (status.pid, *(worker.pid for worker in status.workers))]
             client.stop(workers=True)
-            self.eventually(lambda: not any(one.is_running() for one in node))
+            self.eventually(lambda: not any(map(_is_alive, node)))
         assert self.strangers() == []
 
     @staticmethod
     def assert_gone(processes: list[psutil.Process]) -> None:
         """None of these is alive. A pid that was given out again does not count."""
-        left = [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        left = [one for one in processes if _is_alive(one)]
         assert left == []
 
     @staticmethod
@@ -103,6 +108,20 @@ class EmbeddedAirflow:
             assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
             time.sleep(0.05)
         return found
+
+
+def _is_of_node(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(
+            word in ("cis_provider.node", "cis_provider.worker")
+            for one in (process, *process.parents())
+            for word in one.cmdline()
+        )
+    return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @contextmanager
