@@ -68,7 +68,22 @@ def test_a_scope_survives_being_read_and_written(text):
     assert str(TaskScope.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "project", "project:", "project:a/b", "user:..", "global:x", "team:x", "type:a\n"])
+@pytest.mark.parametrize(
+    "text", ["", "project", "project:", "project:a/b", "user:..", "global:x", "team:x", "type:a\n"]
+)
 def test_what_is_no_scope(text):
     with pytest.raises(ConfigError):
         TaskScope.parse(text)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a", b"\r", b"\n", b"\r\n", b"\x00", b"\xe2\x82", b"\x1b[31m", b"\x1b]0;t", b"\x07"]
+        )
+    )
+)
+def test_many_lines_at_once_are_what_each_of_them_alone_is(parts):
+    shown = b"".join(parts)
+    lines = LineAssembler()
+    assert [*lines.feed(shown), lines.finish()] == plain_text(shown + b"\n").removesuffix("\n").split("\n")
