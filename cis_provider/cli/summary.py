@@ -64,7 +64,8 @@ def _report(row: Row, text: str, *, alone: bool) -> None:
 
 def _failure(gather: Gatherer, row: Row) -> None:
     note(f"\n{row.id} {row.title} failed: {short_error(row.error) or 'no reason given'}")
-    for line in last_lines(gather, row, _LAST_LINES):
+    # Without a session the reason is all there is: the rest of Airflow's log is about Airflow.
+    for line in last_lines(gather, row, _LAST_LINES) if row.session_id or not row.error else ():
         note(f"  | {line}")
     note(
         f"  `cis dag logs {row.run} {row.agent}` shows all of it, `cis dag retry {row.run} {row.agent}` tries again"

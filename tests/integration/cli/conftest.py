@@ -34,6 +34,7 @@ class FakeAirflow:
         self.states: dict[tuple[str, str], dict[str, Any]] = {}
         self.sources: dict[str, Callable[[], str]] = {}
         self.xcoms: dict[tuple[str, str], Any] = {}
+        self.raised: dict[tuple[str, str], str] = {}
         self.cleared: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.triggered = threading.Event()
@@ -146,7 +147,11 @@ class FakeAirflow:
         return 200, {"value": self.xcoms[run_id, task_id]}
 
     def get_log(self, dag_id: str, run_id: str, task_id: str, *, query: Any, body: Any) -> Answer:
-        return 200, {"content": [{"event": f"Airflow's log of {task_id}"}]}
+        content: list[dict[str, Any]] = [{"event": f"Airflow's log of {task_id}"}]
+        if (run_id, task_id) in self.raised:
+            detail = [{"exc_type": "AirflowFailException", "exc_value": self.raised[run_id, task_id]}]
+            content.append({"event": "Task failed with exception", "error_detail": detail})
+        return 200, {"content": content}
 
     def _run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         return next(run for run in self.runs if (run["dag_id"], run["dag_run_id"]) == (dag_id, run_id))

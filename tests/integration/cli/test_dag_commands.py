@@ -247,6 +247,13 @@ def test_up_exits_with_1_when_an_agent_failed_and_shows_its_log(cis: Any, airflo
     assert "`cis dag retry small one`" in err
 
 
+def test_an_agent_that_never_began_says_why(cis: Any, nightly: Any) -> None:
+    nightly.states["nightly", RUN] = {"find": "failed", "upgrade-pins": "upstream_failed"}
+    nightly.raised[RUN, "find"] = "not set: TOKEN; looked in /home/env"
+    row = cis.json("dag", "ps", "nightly")[0]
+    assert (row["status"], row["output"]) == ("failed", "not set: TOKEN; looked in /home/env")
+
+
 def test_leaving_up_leaves_the_run_and_says_how_to_come_back(cis: Any, airflow: Any, file: Path) -> None:
     up = cis.start("dag", "up", "-f", str(file))
     assert up.stderr.readline().startswith("run small: ")

@@ -171,11 +171,20 @@ def test_what_is_not_there_is_none() -> None:
     assert api.xcom("d", "r", "a", "return_value") is None
 
 
-def test_a_log_is_lines_without_the_marks_of_groups() -> None:
-    content = [{"event": "::group::Log"}, {"timestamp": None, "event": "one\ntwo"}, "three"]
+def test_a_log_is_lines_without_where_it_was_read() -> None:
+    content = [
+        {"event": "::group::Log message source details"},
+        {"event": "/logs/attempt=1.log"},
+        {"event": "::endgroup::"},
+        {"event": "::group::Pre Execute"},
+        {"event": "one\ntwo", "level": "info"},
+        {"event": "::endgroup::"},
+        "three",
+        {"event": "Task failed with exception", "error_detail": [{"exc_type": "E", "exc_value": "why"}, {}]},
+    ]
     api = client(lambda _request: httpx.Response(200, json={"content": content, "continuation_token": None}))
     ti = TaskInstance(dag_id="d", dag_run_id="r", task_id="a", try_number=2)
-    assert api.log(ti) == ["one", "two", "three"]
+    assert api.log(ti) == [("one", False), ("two", False), ("three", False), ("why", True)]
 
 
 def test_a_wrong_password_is_a_wrong_setting() -> None:
