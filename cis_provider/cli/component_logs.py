@@ -46,7 +46,10 @@ def _last(file: Path, lines: int, write: object) -> int:
     try:
         with file.open("rb") as source:
             size = source.seek(0, 2)
-            source.seek(max(0, size - max(lines, 1) * _BYTES_PER_LINE))
+            start = max(0, size - max(lines, 1) * _BYTES_PER_LINE)
+            source.seek(start)
+            if start:
+                source.readline()  # only the end of it is here
             text = plain_text(source.read())
     except FileNotFoundError:
         return 0
