@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sqlite3
@@ -66,10 +67,9 @@ class CoordinatorServer:
                 await asyncio.to_thread(self._sweep_workspaces, self._coordinator.workspaces_in_use())
             except (CisError, OSError, sqlite3.Error):
                 log.exception("the sweep failed")
-            try:
-                await asyncio.wait_for(self._stopping.wait(), _SWEEP_EVERY)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP_EVERY):
+                    await self._stopping.wait()
         await self._server.close()
         await self._coordinator.close()
         log.info("node %s leaves", self._node_id)

@@ -124,8 +124,9 @@ class WorkerLink:
             reader, writer = self._calls
             try:
                 writer.write(frames.encode(request))
-                await asyncio.wait_for(writer.drain(), _ANSWER)
-                answer = await asyncio.wait_for(frames.read(reader), _ANSWER)
+                async with asyncio.timeout(_ANSWER):
+                    await writer.drain()
+                    answer = await frames.read(reader)
             except (OSError, TimeoutError) as error:
                 self._drop_calls()
                 raise NodeUnreachable(

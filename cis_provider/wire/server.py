@@ -76,7 +76,8 @@ class Server:
                 await writer.wait_closed()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hello = await asyncio.wait_for(frames.read(reader), _GREETING)
+        async with asyncio.timeout(_GREETING):
+            hello = await frames.read(reader)
         if not isinstance(hello, Hello):
             raise ProtocolError("it did not say hello")
         if hello.protocol != PROTOCOL_VERSION:
@@ -124,7 +125,9 @@ async def _stream(
 
 async def _send(writer: asyncio.StreamWriter, message: Message) -> None:
     writer.write(frames.encode(message))
-    await asyncio.wait_for(writer.drain(), _SEND)
+    # Not wait_for: in Python 3.11 it may swallow a cancellation, and this server would never close.
+    async with asyncio.timeout(_SEND):
+        await writer.drain()
 
 
 def _same_user(sock: socket.socket) -> bool:

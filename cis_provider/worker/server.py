@@ -142,7 +142,8 @@ class WorkerServer:
             for message in finished:
                 yield message
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), _REPORT_EVERY)
+                async with asyncio.timeout(_REPORT_EVERY):
+                    await self._urgent.wait()
             self._urgent.clear()
 
     async def _first_of(self, *events: asyncio.Event, timeout: float | None) -> bool:

@@ -63,7 +63,8 @@ class Terminal:
     async def drained(self, timeout: float) -> bool:
         """Read what is left; whether every process let go of the terminal within ``timeout`` seconds."""
         try:
-            await asyncio.wait_for(self._hung_up.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._hung_up.wait()
         except TimeoutError:
             return False
         return True

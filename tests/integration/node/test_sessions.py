@@ -60,7 +60,9 @@ def test_signals_are_as_a_shell_expects_them(node):
 
 
 def test_nobody_is_there_to_type(node):
-    assert node.run("if read -r line; then echo got; else echo end-of-file; fi").result.output == "end-of-file"
+    assert (
+        node.run("if read -r line; then echo got; else echo end-of-file; fi").result.output == "end-of-file"
+    )
 
 
 def test_its_standard_output_is_a_terminal(node):
@@ -132,7 +134,7 @@ def test_a_program_left_behind_does_not_hold_the_agent_up(node):
 
 
 def test_the_same_try_joins_its_session(node):
-    first = node.submit("sleep 0.5; echo once >> \"$CIS_WORKSPACE/runs\"")
+    first = node.submit('sleep 0.5; echo once >> "$CIS_WORKSPACE/runs"')
     again = node.submit("echo twice")
     assert again.session_id == first.session_id
     assert node.ended(first.session_id).result.subtype == "success"
@@ -257,6 +259,7 @@ def test_killing_both_at_once_loses_no_finished_result(node):
 def test_an_idle_worker_leaves_and_comes_back(node, monkeypatch):
     monkeypatch.setenv("CIS_WORKER_IDLE_EXIT", "0.2")
     node.run("true", "a")
+
     def workers() -> list[object]:
         with NodeClient("test") as client:
             return client.status().workers
@@ -271,3 +274,13 @@ def test_a_session_of_another_run_has_its_own_key(node):
         client.submit(node.request("true", run_id="two"))
         found = client.sessions(run_id="two")
     assert [record.key for record in found] == [SessionKey("d", "two", "a")]
+
+
+def test_a_node_that_is_told_to_stop_stops_though_clients_stay_connected(node):
+    node.run("true")
+    with NodeClient("test") as watching, NodeClient("test") as client:
+        pids = [client.status().pid, *(worker.pid for worker in client.status().workers)]
+        started = {pid: processes.start_time(pid) for pid in pids}
+        client.stop(workers=True)
+        node.wait_until(lambda: not any(processes.is_same(pid, when) for pid, when in started.items()))
+        watching.close()

@@ -46,8 +46,17 @@ def test_what_a_submit_means(newest, try_number, max_tries, decision):
     assert decide_submit(newest, try_number=try_number, max_tries=max_tries) is decision
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 5), st.integers(0, 5), st.booleans(), st.integers(0, 1))
-def test_a_new_session_begins_only_when_the_old_one_is_not_left_running(old, new, old_max, new_max, ended, taken):
+@given(
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(0, 5),
+    st.integers(0, 5),
+    st.booleans(),
+    st.integers(0, 1),
+)
+def test_a_new_session_begins_only_when_the_old_one_is_not_left_running(
+    old, new, old_max, new_max, ended, taken
+):
     newest = session(
         try_number=old,
         max_tries=old_max,
@@ -61,7 +70,9 @@ def test_a_new_session_begins_only_when_the_old_one_is_not_left_running(old, new
         assert decision is Decision.STALE
 
 
-@pytest.mark.parametrize("state", ["running", "deferred", "queued", "scheduled", "up_for_retry", "restarting", None])
+@pytest.mark.parametrize(
+    "state", ["running", "deferred", "queued", "scheduled", "up_for_retry", "restarting", None]
+)
 def test_a_session_whose_task_is_not_over_is_wanted(state):
     assert reason_to_end(session(), TaskView(state, 1, 2)) is None
 

@@ -59,5 +59,7 @@ def test_limits_hold_and_everybody_is_answered(queue, at_work, limit, held):
     assert not any(w.predecessor for w in begun)
     assert {w.session_id for w in queue} == {*admission.begin, *admission.waits}
     if at_work + len(begun) < limit:
-        free = [w for w in queue if not w.predecessor and (w.claim is None or owners.get(w.claim, w.run) == w.run)]
+        free = [
+            w for w in queue if not w.predecessor and (w.claim is None or owners.get(w.claim, w.run) == w.run)
+        ]
         assert set(admission.begin) == {w.session_id for w in free}
