@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -43,6 +44,12 @@ def judge(report: Any) -> dict[str, str]:
         if status != "healthy":
             wrong[_HEARTS.get(name, "postgres")] = status or "has not reported yet"
     return wrong
+
+
+def warm_up(url: str) -> None:
+    """Have the API server build its API for tasks. Blocks; nothing is lost when it fails."""
+    with contextlib.suppress(AirflowUnreachable):
+        request("GET", f"{url}/execution/health", timeout=60.0)
 
 
 def request_parse(url: str, token: str, file_token: str) -> bool:

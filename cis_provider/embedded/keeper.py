@@ -178,7 +178,13 @@ class Keeper:
 
     async def _wait_healthy(self) -> None:
         said: dict[str, str] = {}
+        warming: asyncio.Task[None] | None = None
         while wrong := await asyncio.to_thread(health.ask, self._url):
+            if "api-server" not in wrong and warming is None:
+                # The API of tasks is built at its first request: seconds that the first task must not wait.
+                warming = asyncio.create_task(asyncio.to_thread(health.warm_up, self._url))
+                self._tasks.add(warming)
+                warming.add_done_callback(self._tasks.discard)
             if wrong != said:
                 log.info("not yet: %s", wrong)
                 self._board.waiting_for(said := wrong)

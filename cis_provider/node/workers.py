@@ -36,7 +36,7 @@ from cis_provider.worker import leftovers
 
 log = logging.getLogger(__name__)
 
-_READY, _ANSWER = 15.0, 15.0
+_READY, _ANSWER, _EXIT = 15.0, 15.0, 5.0
 
 
 class WorkerLink:
@@ -63,6 +63,7 @@ class WorkerLink:
         self._calls: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._call_lock = asyncio.Lock()
         self._listener: asyncio.Task[None] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     async def join(self) -> bool:
         """Connect to the worker if it runs; whether it does."""
@@ -84,7 +85,7 @@ class WorkerLink:
         process: subprocess.Popen[bytes] | None = None
         while not await self.join():
             if process is None:
-                process = _spawn(self.name, self.scope)
+                process = self._process = _spawn(self.name, self.scope)
             if time.monotonic() > deadline:
                 raise NodeUnreachable(
                     f"{self.name} did not get ready in {_READY:.0f} s; see {_log_file(self.name)}"
@@ -150,6 +151,9 @@ class WorkerLink:
             writer.close()
         self._drop_calls()
         leftovers.end_all(self.name)
+        if self._process:
+            # It closed its socket and is about to exit: nobody else would reap it.
+            asyncio.get_running_loop().call_later(_EXIT, self._process.poll)
         self._on_lost(self)
 
     def _drop_calls(self) -> None:
