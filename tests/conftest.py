@@ -14,7 +14,9 @@ import pytest
 @pytest.fixture
 def cis_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A node of its own: an empty ``CIS_HOME``, and a runtime folder short enough for sockets."""
-    runtime = Path(tempfile.mkdtemp(prefix="cis-t-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    runtime = Path(
+        tempfile.mkdtemp(prefix="cis-t-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    )
     home = tmp_path / "cis-home"
     for name in [name for name in os.environ if name.startswith("CIS_")]:
         monkeypatch.delenv(name)

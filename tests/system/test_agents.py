@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -316,4 +319,113 @@ def test_a_killed_task_process_leaves_its_agent_to_the_next_try(runs, embedded_a
 def _task_process(ti_id: str) -> psutil.Process | None:
     """The process of a task instance: Airflow puts the id into its title, and into its supervisor's."""
     titles = ((one, " ".join(one.info["cmdline"] or ()).strip()) for one in psutil.process_iter(["cmdline"]))
-    return next((one for one, title in titles if title.endswith(ti_id) and "LocalExecutor" not in title), None)
+    return next(
+        (one for one, title in titles if title.endswith(ti_id) and "LocalExecutor" not in title), None
+    )
+
+
+PYTHON_DAG = """
+from pathlib import Path
+from airflow.sdk import DAG, Asset
+from cis_provider.operators.agent import AgentOperator
+
+def noted(context):
+    Path(r"{mark}").write_text(context["ti"].task_id)
+
+with DAG("{dag_id}", schedule=None):
+    AgentOperator(task_id="a", agent_type="shell", prompt="sleep 3; echo made",
+                  outlets=[Asset("{dag_id}-made")], on_success_callback=noted)
+"""
+
+
+def test_an_agent_with_assets_and_a_success_callback_ends_on_a_worker(runs, embedded_airflow, tmp_path):
+    dag_id, mark = f"t{os.getpid()}-python", tmp_path / "mark"
+    file = embedded_airflow.home / "dags" / "written_by_hand.py"
+    file.write_text(PYTHON_DAG.format(mark=mark, dag_id=dag_id), encoding="utf-8")
+    try:
+        embedded_airflow.eventually(lambda: embedded_airflow.request(f"/api/v2/dags/{dag_id}")[0] == 200, 60)
+        with connect() as airflow:
+            airflow.pause(dag_id, False)
+            started = airflow.trigger(dag_id, "by-hand", {}, dt.datetime.now(dt.UTC))
+        run = Run(embedded_airflow, dag_id, started.dag_run_id)
+        run.reaches("a", "success", "failed", seconds=60)
+        assert run.task("a")["state"] == "success"
+        assert run.xcom("a")["output"] == "made"
+        assert embedded_airflow.eventually(mark.exists)
+        status, events = embedded_airflow.request(f"/api/v2/assets/events?source_dag_id={dag_id}")
+        assert (status, events["total_entries"]) == (200, 1)
+    finally:
+        file.unlink()
+
+
+def test_a_bad_file_is_one_import_error_under_its_own_name_and_the_others_run(runs, embedded_airflow):
+    good = runs.up([{"id": "a", "command": "true"}])
+    bad = embedded_airflow.home / "dags" / "bad-one.yaml"
+    bad.write_text("agents:\n  - id: a\n    type: shell\n    comand: echo\n", encoding="utf-8")
+
+    def errors() -> list[dict[str, Any]]:
+        found = embedded_airflow.request("/api/v2/importErrors")[1]["import_errors"]
+        return [error for error in found if error["filename"].endswith("bad-one.yaml")]
+
+    try:
+        (error,) = embedded_airflow.eventually(errors, 30)
+        assert "bad-one.yaml:4:5" in error["stack_trace"]
+        assert 'did you mean "command"' in error["stack_trace"]
+        dag = embedded_airflow.request(f"/api/v2/dags/{good.dag_id}")[1]
+        assert (dag["is_stale"], dag["has_import_errors"]) == (False, False)
+        assert runs.up([{"id": "a", "command": "true"}]).ended() == "success"
+    finally:
+        bad.unlink()
+    embedded_airflow.eventually(lambda: not errors(), 30)
+    assert good.ended() == "success"
+
+
+def test_the_code_tab_shows_the_cis_file(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": "echo shown-in-code"}])
+    status, source = embedded_airflow.request(f"/api/v2/dagSources/{run.dag_id}")
+    assert status == 200
+    assert "shown-in-code" in source["content"]
+    assert run.ended() == "success"
+
+
+def test_airflows_own_trigger_runs_it_with_params(runs, embedded_airflow):
+    run = runs.up(
+        [{"id": "a", "command": "echo {{ params.who }}"}], params={"who": {"type": "string", "default": "me"}}
+    )
+    assert run.ended() == "success"
+    assert run.xcom("a")["output"] == "me"
+    env = {**os.environ, **api.environment()}
+    airflow = Path(sys.executable).with_name("airflow")
+    command = [airflow, "dags", "trigger", run.dag_id, "--run-id", "typed", "--conf", '{"who": "you"}']
+    subprocess.run(command, env=env, check=True, capture_output=True, timeout=60)
+    typed = Run(embedded_airflow, run.dag_id, "typed")
+    assert typed.ended() == "success"
+    assert typed.xcom("a")["output"] == "you"
+
+
+def test_a_stalled_triggerer_costs_no_agent(runs, embedded_airflow):
+    run = runs.up([{"id": "a", "command": "echo x >> begun; sleep 6; wc -l < begun"}])
+    session = run.at_work("a")
+    triggerer = psutil.Process(embedded_airflow.pid("triggerer"))
+    family = [triggerer, *triggerer.children(recursive=True)]
+    stalled = [one for one in family if one.pid not in {session.pid}]
+    for one in stalled:
+        one.suspend()
+    try:
+        done = embedded_airflow.eventually(lambda: next(s for s in run.sessions("a")).state == "ended", 20)
+        assert done
+    finally:
+        for one in stalled:
+            one.resume()
+    assert run.ended(60) == "success"
+    assert run.xcom("a")["output"].strip() == "1"
+
+
+def test_an_agent_that_somebody_ended_is_not_retried(runs):
+    run = runs.up([{"id": "a", "command": "sleep 300", "retries": 3, "retry_delay": 1}])
+    session = run.at_work("a")
+    with NodeClient("test") as client:
+        client.end(session.session_id, "enough")
+    assert run.ended() == "failed"
+    assert run.tries("a") == 1
+    assert run.xcom("a")["error"] == "enough"
