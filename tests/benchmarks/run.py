@@ -8,6 +8,7 @@ small ones (``--quick``), are only shown. Exit code 1: a target was missed.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -48,6 +49,8 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     if unknown := set(given.names) - set(names):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
+    # A bare Airflow's triggerer does not end when it is told to, and is killed: nobody needs to read that.
+    logging.getLogger("cis.embedded").setLevel(logging.ERROR)
     wanted = [name for name in names if not given.names or name in given.names]
     scale, load_before = Scale(quick=given.quick), os.getloadavg()[0]
     measured = dict(_measured(wanted, scale))

@@ -102,7 +102,7 @@ def _ended() -> Iterator[list[Process]]:
     try:
         yield running
     finally:
-        sessions.end(running[1:], first=signal.SIGTERM, grace=8.0, timeout=5.0)
+        sessions.end(running[1:], first=signal.SIGTERM, grace=2.0, timeout=5.0)
         sessions.end(running, first=signal.SIGINT, grace=6.0, timeout=5.0, database=layout.database_dir())
         for one in running:
             with contextlib.suppress(ChildProcessError):
