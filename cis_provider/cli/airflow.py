@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cis_provider.cli.screen import JsonOption, duration, note, say, say_json, table
+from cis_provider.cli.screen import JsonOption, note, say, say_json, table
+from cis_provider.cli.words import duration
 
 if TYPE_CHECKING:
     from cis_provider.embedded.api import ComponentStatus

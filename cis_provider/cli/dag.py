@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cis_provider.cli.screen import JsonOption, duration, interactive, note, say, say_json, table
+from cis_provider.cli.screen import JsonOption, note, say, say_json, table
 from cis_provider.cli.worker import app as worker_app
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def ps(
     if as_json:
         say_json(_plain(rows))
     elif rows or run is not None:
-        table(("ID", "AGENT", "STATUS", "OUTPUT"), ps_lines(rows), last_is_long=True)
+        from cis_provider.cli.lines import PS_HEADS, ps_lines
+
+        table(PS_HEADS, ps_lines(rows), last_is_long=True)
     else:
         note("nothing runs; `cis dag list` shows the DAGs")
 
@@ -229,16 +231,6 @@ def status(
         say_json(_plain(found))
     else:
         print_status(found)
-
-
-def ps_lines(rows: list[Row]) -> list[tuple[str, str, str, str]]:
-    """Rows as ``ps`` prints them."""
-    return [(row.id, row.title, _status_word(row), row.output) for row in rows]
-
-
-def _status_word(row: Row) -> str:
-    took = duration(row.seconds) if row.status in ("running", "done", "failed") else ""
-    return f"{row.status} {took}".rstrip() if interactive() else row.status
 
 
 def _rows(gather: Gatherer, run: str | None) -> list[Row]:

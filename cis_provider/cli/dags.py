@@ -10,7 +10,8 @@ import msgspec
 
 from cis_provider.cli.rows import RunView
 from cis_provider.cli.runs import suggestion
-from cis_provider.cli.screen import ago, duration, say, table
+from cis_provider.cli.screen import say, table
+from cis_provider.cli.words import ago, duration
 from cis_provider.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,10 +121,10 @@ def print_status(found: DagStatus) -> None:
         ]
         table(("RUN", "STATE", "TIME", "STARTED", "RUN ID"), lines)
     if found.newest is not None:
-        from cis_provider.cli.dag import ps_lines
+        from cis_provider.cli.lines import PS_HEADS, ps_lines
 
         say()
-        table(("ID", "AGENT", "STATUS", "OUTPUT"), ps_lines(found.newest.agents), last_is_long=True)
+        table(PS_HEADS, ps_lines(found.newest.agents), last_is_long=True)
 
 
 def _line(gather: Gatherer, dag: Dag, newest: DagRun | None) -> DagLine:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cis_provider.cli.screen import JsonOption, ago, say, say_json
+from cis_provider.cli.screen import JsonOption, say, say_json
+from cis_provider.cli.words import ago
 
 if TYPE_CHECKING:
     from cis_provider.node.client import NodeClient

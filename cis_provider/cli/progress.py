@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from cis_provider.cli.rows import RunView, short_error
-from cis_provider.cli.screen import duration, interactive, note
+from cis_provider.cli.screen import interactive, note
+from cis_provider.cli.words import duration
 from cis_provider.errors import AirflowUnreachable
 
 if TYPE_CHECKING:

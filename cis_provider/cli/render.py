@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cis_provider.cli.rows import UNFINISHED_WORDS, Row, RunView
-from cis_provider.cli.screen import duration
+from cis_provider.cli.words import duration
 
 STYLES = {
     "waiting": "dim",

@@ -73,10 +73,10 @@ class _Screen:
 
     def draw(self, rows: list[Row]) -> None:
         """These rows."""
-        from cis_provider.cli.dag import ps_lines
+        from cis_provider.cli.lines import PS_HEADS, ps_lines
         from cis_provider.cli.render import grid_of
 
-        heads = ("ID", "AGENT", "STATUS", "OUTPUT")
+        heads = PS_HEADS
         self._live.update(grid_of(heads, ps_lines(rows), last_is_long=True), refresh=True)
 
     def close(self) -> None:

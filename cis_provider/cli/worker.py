@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cis_provider.cli.node import node_client
-from cis_provider.cli.screen import JsonOption, ago, say, say_json, size, table
+from cis_provider.cli.screen import JsonOption, say, say_json, table
+from cis_provider.cli.words import ago, size
 
 if TYPE_CHECKING:
     from cis_provider.wire.messages import Status

@@ -19,6 +19,9 @@ _TOKEN = re.compile(
 )
 
 
+_MARK = re.compile(r"\x00(\d+)\x00")
+
+
 def placeholders_in(text: str) -> list[str]:
     """The names of all placeholders, each once, in the order of the text."""
     return list(dict.fromkeys(match["name"] for match in _tokens(text) if match["name"]))
@@ -55,6 +58,28 @@ def substitute(text: str, lookup: Callable[[str], str | None]) -> str:
     if unset := dict.fromkeys(name for _, name in unset_in(text, lookup)):
         raise ConfigError(f"not set: {', '.join(unset)}")
     return _TOKEN.sub(lambda match: _value(match, lookup), text)
+
+
+def guard(text: str) -> tuple[str, list[str]]:
+    """
+    Take the placeholders out of a text before something else is put into it.
+
+    What a template puts in, a run's params for example, must not name the node's secrets.
+
+    :return: The text with marks in their places, and what :func:`unguard` puts back.
+    """
+    tokens: list[str] = []
+
+    def mark(match: re.Match[str]) -> str:
+        tokens.append(match[0])
+        return f"\x00{len(tokens) - 1}\x00"
+
+    return _TOKEN.sub(mark, text), tokens
+
+
+def unguard(text: str, tokens: list[str]) -> str:
+    """Put them back; every other ``${`` is escaped, and stays text."""
+    return _MARK.sub(lambda match: tokens[int(match[1])], text.replace("${", "$${"))
 
 
 def _value(match: re.Match[str], lookup: Callable[[str], str | None]) -> str:

@@ -13,11 +13,13 @@ from typing import TypeVar
 from cis_provider import paths
 from cis_provider.errors import (
     CisError,
+    ConfigError,
     NodeUnreachable,
     ProtocolError,
     StoreError,
     TransientAgentError,
     UsageError,
+    WorkspaceError,
 )
 from cis_provider.model.session import SessionRecord, SessionRequest, SessionState
 from cis_provider.node.launch import Starter
@@ -48,7 +50,8 @@ M = TypeVar("M")
 
 #: Errors that a coordinator may answer with, by their code.
 _ERRORS: dict[str, type[CisError]] = {
-    kind.code: kind for kind in (UsageError, StoreError, ProtocolError, TransientAgentError)
+    kind.code: kind
+    for kind in (ConfigError, ProtocolError, StoreError, TransientAgentError, UsageError, WorkspaceError)
 }
 
 

@@ -52,7 +52,7 @@ class CoordinatorServer:
         self._node_id = node_id()
         self._since = time.time()
         self._stopping = asyncio.Event()
-        self._coordinator = Coordinator(SessionStore(), SecretKeeper(), node_id=self._node_id)
+        self._coordinator = Coordinator(SessionStore(), SecretKeeper())
         welcome = Welcome(name="coordinator", node_id=self._node_id, pid=os.getpid(), version=__version__)
         self._server = Server(paths.coordinator_socket(), welcome, self._handle)
 
@@ -64,7 +64,7 @@ class CoordinatorServer:
         while not self._stopping.is_set():
             try:
                 self._coordinator.sweep()
-                await asyncio.to_thread(self._sweep_workspaces, self._coordinator.workspaces_in_use())
+                await asyncio.to_thread(self._sweep_workspaces, self._coordinator.book.workspaces_in_use())
             except (CisError, OSError, sqlite3.Error):
                 log.exception("the sweep failed")
             with contextlib.suppress(TimeoutError):
@@ -84,14 +84,14 @@ class CoordinatorServer:
             case Submit():
                 return coordinator.submit(request.request)
             case Watch():
-                return coordinator.watch(request.session_id)
+                return coordinator.book.watch(request.session_id)
             case Collect():
                 coordinator.collect(request.session_id, request.try_number)
             case End():
                 coordinator.end(request.session_id, request.reason, request.if_try)
             case ListSessions():
                 return Sessions(
-                    coordinator.find(
+                    coordinator.book.find(
                         alive=request.alive,
                         dag_id=request.dag_id,
                         run_id=request.run_id,
@@ -128,7 +128,7 @@ class CoordinatorServer:
             log.log(logging.INFO if isinstance(one, Removed) else logging.DEBUG, "%s", one)
 
     def _status(self) -> Status:
-        running, queued = self._coordinator.counts()
+        running, queued = self._coordinator.book.counts()
         return Status(
             node_id=self._node_id,
             pid=os.getpid(),
@@ -142,7 +142,7 @@ class CoordinatorServer:
 
     def _worker_info(self, name: str) -> WorkerInfo:
         link = self._coordinator.links[name]
-        sessions = self._coordinator.of_worker(name)
+        sessions = self._coordinator.book.of_worker(name)
         queued = sum(session.state == "queued" for session in sessions)
         pid = link.welcome.pid if link.welcome else 0
         return WorkerInfo(

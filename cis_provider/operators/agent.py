@@ -15,6 +15,7 @@ from cis_provider.errors import CisError, NodeUnreachable, PermanentAgentError
 from cis_provider.links.output import AgentOutputLink
 from cis_provider.listeners.sweep import triggerer_serves_node
 from cis_provider.model.duration import parse_duration
+from cis_provider.model.placeholders import guard, unguard
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionRecord
 from cis_provider.node.client import NodeClient
@@ -226,4 +227,9 @@ class AgentOperator(BaseOperator):
             strict.comment_start_string = _NO_COMMENT
         else:
             context = {**context, "outputs": UpstreamOutputs.of(context, self._input_ids())}
+        guarded = {name: guard(str(value)) for name, value in (self.env or {}).items()}
+        if self.env:
+            self.env = {name: text for name, (text, _) in guarded.items()}
         super()._do_render_template_fields(parent, template_fields, context, strict, seen_oids)
+        if self.env:
+            self.env = {name: unguard(text, guarded[name][1]) for name, text in self.env.items()}

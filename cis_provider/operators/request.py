@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cis_provider.errors import PermanentAgentError
 from cis_provider.model.session import SessionKey, SessionRequest, WorkspaceRequest
@@ -14,14 +14,29 @@ from cis_provider.node_environment import values_for
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from cis_provider.operators.agent import AgentOperator
     from cis_provider.operators.outputs import UpstreamOutputs
 
 #: Characters of upstream output in a prompt, over all upstream agents.
 CONTEXT_BUDGET = 60_000
 
 
-def build_request(operator: AgentOperator, context: Context, outputs: UpstreamOutputs) -> SessionRequest:
+class AgentFields(Protocol):
+    """What a request is made from: the fields of :class:`~cis_provider.operators.agent.AgentOperator`."""
+
+    task_id: str
+    agent_type: str
+    prompt: str
+    env: Mapping[str, str] | None
+    workspace: str | Mapping[str, Any] | None
+    base_folder: str
+    rollback: bool
+    scope: str
+    timeout: float | None
+    priority: int
+    position: int
+
+
+def build_request(operator: AgentFields, context: Context, outputs: UpstreamOutputs) -> SessionRequest:
     """
     :raises PermanentAgentError: A variable is unset, or the workspace names what is not there.
     :raises ConfigError: ``$CIS_HOME/env`` is of no use.
@@ -103,7 +118,7 @@ def _prompt(prompt: str, outputs: UpstreamOutputs) -> str:
     return f"{handed_over}\n\n{prompt}"
 
 
-def _places(operator: AgentOperator, outputs: UpstreamOutputs) -> dict[str, str]:
+def _places(operator: AgentFields, outputs: UpstreamOutputs) -> dict[str, str]:
     places = {
         f"CIS_WORKSPACE_{variable_name(agent_id)}": stored.workspace
         for agent_id, stored in outputs.stored.items()

@@ -1,0 +1,246 @@
+"""
+The book of a node's sessions: the living in memory, all of them on disk, and who wants to hear of them.
+
+Every change is on disk before it is told. One event loop, one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+from cis_provider.errors import UsageError, WorkspaceError
+from cis_provider.model.result import AgentResult, Subtype
+from cis_provider.model.scope import TaskScope
+from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest, SessionState
+from cis_provider.node.admission import Waiting
+from cis_provider.node.secrets import SecretKeeper
+from cis_provider.node.store import SessionStore
+from cis_provider.wire.messages import Changed, Finished, Progress
+from cis_provider.workspaces.manager import claim_path
+
+
+class SessionBook:
+    """
+    Records of sessions.
+
+    :param clock: Seconds since the epoch.
+    """
+
+    def __init__(self, store: SessionStore, secrets: SecretKeeper, clock: Callable[[], float]) -> None:
+        self.store = store
+        self.secrets = secrets
+        self._clock = clock
+        self._alive: dict[str, SessionRecord] = {}
+        self._sequence: dict[str, int] = {}
+        self._claims: dict[str, str | None] = {}
+        self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._last = store.last_sequence()
+        for sequence, record in store.alive():
+            request = store.request(record.session_id)
+            claim = None
+            # It could be one when it was accepted; if not now, its worker will say so.
+            with contextlib.suppress(WorkspaceError):
+                claim = claim_path(request.workspace, request.key)
+            self._enter(record, sequence, claim)
+
+    def __iter__(self) -> Iterator[SessionRecord]:
+        """Living sessions, the oldest first; the book may change meanwhile."""
+        return iter(list(self._alive.values()))
+
+    def __len__(self) -> int:
+        return len(self._alive)
+
+    def living(self, session_id: str) -> SessionRecord | None:
+        """A session that has not ended."""
+        return self._alive.get(session_id)
+
+    def newest(self, key: SessionKey) -> SessionRecord | None:
+        """The newest session of a task instance, ended or not."""
+        newest = self.store.newest(key)
+        return self._alive.get(newest.session_id, newest) if newest else None
+
+    def get(self, session_id: str) -> SessionRecord:
+        """
+        Any session.
+
+        :raises UsageError: There is none of that id.
+        """
+        record = self._alive.get(session_id) or self.store.get(session_id)
+        if record is None:
+            raise UsageError(f"no session {session_id} on this node")
+        return record
+
+    def find(
+        self,
+        *,
+        alive: bool = False,
+        dag_id: str = "",
+        run_id: str = "",
+        task_id: str = "",
+        session_id: str = "",
+    ) -> list[SessionRecord]:
+        """Records that match every field given, the oldest first."""
+        if session_id:
+            one = self._alive.get(session_id) or self.store.get(session_id)
+            found = [one] if one else []
+        elif alive:
+            found = list(self)
+        else:
+            found = self.store.find(dag_id=dag_id, run_id=run_id, task_id=task_id)
+        # What a session prints is in memory only while it is at work.
+        found = [self._alive.get(record.session_id, record) for record in found]
+        return [
+            record
+            for record in found
+            if (not dag_id or record.key.dag_id == dag_id)
+            and (not run_id or record.key.run_id == run_id)
+            and (not task_id or record.key.task_id == task_id)
+            and (not alive or not record.has_ended)
+        ]
+
+    async def watch(self, session_id: str) -> AsyncIterator[Changed]:
+        """The record now, and whenever it changed, up to its end."""
+        event = asyncio.Event()
+        watchers = self._watchers.setdefault(session_id, set())
+        watchers.add(event)
+        try:
+            while True:
+                event.clear()
+                record = self.get(session_id)
+                yield Changed(record)
+                if record.has_ended:
+                    return
+                await event.wait()
+        finally:
+            watchers.discard(event)
+            if not watchers:
+                self._watchers.pop(session_id, None)
+
+    def counts(self) -> tuple[int, int]:
+        """Sessions at work, and waiting."""
+        queued = sum(record.state is SessionState.QUEUED for record in self._alive.values())
+        return len(self._alive) - queued, queued
+
+    def of_worker(self, name: str) -> list[SessionRecord]:
+        """Living sessions of a worker."""
+        return [record for record in self if record.worker == name]
+
+    def ahead_of(self, record: SessionRecord) -> int:
+        """How many other sessions of its scope wait for a place."""
+        return sum(
+            other.scope == record.scope and other.state is SessionState.QUEUED and other is not record
+            for other in self._alive.values()
+        )
+
+    def workspaces_in_use(self) -> list[Path]:
+        """Folders of living sessions."""
+        return [Path(record.workspace) for record in self if record.workspace]
+
+    def queue(self) -> list[Waiting]:
+        """Sessions that wait for a place."""
+        oldest: dict[SessionKey, int] = {}
+        for record in self._alive.values():
+            oldest.setdefault(record.key, self._sequence[record.session_id])
+        return [
+            Waiting(
+                record.session_id,
+                run_of(record),
+                record.priority,
+                self._sequence[record.session_id],
+                predecessor=oldest[record.key] < self._sequence[record.session_id],
+                claim=self._claims[record.session_id],
+            )
+            for record in self._alive.values()
+            if record.state is SessionState.QUEUED
+        ]
+
+    def accept(self, request: SessionRequest) -> SessionRecord:
+        """
+        A new session.
+
+        :raises StoreError: It could not be written; nothing was accepted.
+        :raises WorkspaceError: It asks for a folder that cannot be.
+        """
+        scope = TaskScope.parse(request.scope)
+        claim = claim_path(request.workspace, request.key)
+        record = SessionRecord(
+            session_id=uuid.uuid4().hex[:16],
+            key=request.key,
+            try_number=request.try_number,
+            max_tries=request.max_tries,
+            agent_id=request.agent_id,
+            agent_type=request.agent_type,
+            scope=str(scope),
+            worker=scope.worker_name,
+            priority=request.priority,
+            position=request.position,
+            created_at=self._clock(),
+        )
+        self.secrets.keep(record.session_id, request.secrets)
+        self._last += 1
+        try:
+            self.store.add(record, self._last, request)
+        except BaseException:
+            self.secrets.forget(record.session_id)
+            raise
+        self._enter(record, self._last, claim)
+        return record
+
+    def changed(self, record: SessionRecord) -> None:
+        """Write down what the caller changed in a record, and tell it."""
+        self.store.update(record)
+        self._wake(record.session_id)
+
+    def note(self, progress: Progress) -> None:
+        """News from a worker."""
+        record = self._alive.get(progress.session_id)
+        if record is None:
+            return
+        moved = record.state != progress.state
+        record.state = SessionState(progress.state)
+        record.pid, record.workspace = progress.pid, progress.workspace
+        record.started_at = progress.started_at
+        record.last_line, record.output_bytes = progress.last_line, progress.output_bytes
+        if moved:
+            self.store.update(record)
+        self._wake(record.session_id)
+
+    def take(self, record: SessionRecord, finished: Finished) -> None:
+        """A worker's last words of a session."""
+        record.last_line, record.output_bytes = finished.last_line, finished.output_bytes
+        record.started_at = finished.started_at or record.started_at
+        self._finish(record, finished.result, finished.ended_at)
+
+    def fail(self, record: SessionRecord, subtype: Subtype, error: str) -> None:
+        """It ends without a worker's word."""
+        result = AgentResult(session_id=record.session_id, is_error=True, subtype=subtype, error=error)
+        self._finish(record, result, self._clock())
+
+    def _finish(self, record: SessionRecord, result: AgentResult, ended_at: float) -> None:
+        record.state, record.waiting_for, record.pid = SessionState.ENDED, "", 0
+        record.ended_at = ended_at
+        record.result = result
+        record.workspace = result.workspace or record.workspace
+        self.changed(record)
+        self.store.touch_folders(run_of(record), ended_at)
+        self.secrets.forget(record.session_id)
+        for known in (self._alive, self._sequence, self._claims):
+            known.pop(record.session_id, None)
+
+    def _enter(self, record: SessionRecord, sequence: int, claim: str | None) -> None:
+        self._alive[record.session_id] = record
+        self._sequence[record.session_id] = sequence
+        self._claims[record.session_id] = claim
+
+    def _wake(self, session_id: str) -> None:
+        for event in self._watchers.get(session_id, ()):
+            event.set()
+
+
+def run_of(record: SessionRecord) -> tuple[str, str]:
+    """A session's run, as (dag id, run id)."""
+    return record.key.dag_id, record.key.run_id
