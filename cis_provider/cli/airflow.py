@@ -13,7 +13,9 @@ from cis_provider.cli.words import duration
 if TYPE_CHECKING:
     from cis_provider.embedded.api import ComponentStatus
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The embedded Airflow.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The embedded Airflow."
+)
 
 
 @app.command()
@@ -94,7 +96,7 @@ def password(as_json: JsonOption = False) -> None:
 def logs(
     part: Annotated[
         str | None,
-        typer.Argument(metavar="[PART]", help="scheduler, triggerer, ...; all of them by default."),
+        typer.Argument(metavar="PART", help="scheduler, triggerer, ...; all of them by default."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay, and show what is added.")] = False,
     lines: Annotated[int, typer.Option("--tail", "-n", help="Lines of each to begin with.")] = 100,

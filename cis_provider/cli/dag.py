@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from cis_provider.cli.gather import Gatherer
     from cis_provider.cli.rows import Row, RunView
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run CIS files, and look at what runs.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Run CIS files, and look at what runs.",
+)
 app.add_typer(worker_app, name="worker", help="The same as `cis worker`.")
 
 RunArgument = Annotated[
@@ -23,7 +28,7 @@ RunArgument = Annotated[
 ]
 AgentArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[AGENT]", help="An agent's id, ID, or place in the file; all by default."),
+    typer.Argument(metavar="AGENT", help="An agent's id, ID, or place in the file; all by default."),
 ]
 FileOption = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The CIS file.")]
 NameOption = Annotated[
@@ -65,7 +70,7 @@ def run_(
 @app.command()
 def ps(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run; by default all runs that have not ended.")
+        str | None, typer.Argument(metavar="RUN", help="A run; by default all runs that have not ended.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show changes.")] = False,
     as_json: JsonOption = False,

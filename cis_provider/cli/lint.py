@@ -11,7 +11,7 @@ import typer
 
 from cis_provider.cli.screen import JsonOption, note, say
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class Format(enum.StrEnum):

@@ -13,7 +13,9 @@ from cis_provider.cli.words import ago
 if TYPE_CHECKING:
     from cis_provider.node.client import NodeClient
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="This node's coordinator.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="This node's coordinator."
+)
 
 
 @app.command("run")

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from cis_provider.wire.messages import Status
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Scope workers: the processes that run agents."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Scope workers: the processes that run agents.",
 )
 
 

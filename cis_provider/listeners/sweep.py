@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 EVERY = 1.5
 
 _TaskKey = tuple[str, str, str, int]
+Run = tuple[str, str]
 
 
 def triggerer_serves_node() -> bool:
@@ -66,13 +68,15 @@ def _watch(job: Any) -> None:
         time.sleep(0.05)
     if job.__dict__["job_type"] != "TriggererJob":
         return
-    lock = lock_for_life(private_folder(paths.triggerers_dir()) / f"{os.getpid()}.lock")
+    lock = lock_for_life(
+        private_folder(paths.triggerers_dir()) / f"{socket.gethostname()}-{os.getpid()}.lock"
+    )
     log.info("agents of this node may defer; their sessions are watched over")
-    complained = False
+    sweep, complained = Sweep(), False
     while lock:
         time.sleep(EVERY)
         try:
-            sweep_once()
+            sweep.once()
             complained = False
         except Exception:
             if not complained:
@@ -80,30 +84,59 @@ def _watch(job: Any) -> None:
             complained = True
 
 
-def sweep_once() -> None:
-    """End what is not wanted, and let go of folders of runs that are over."""
-    if not paths.coordinator_socket().exists():
-        return
-    from airflow.utils.session import create_session
+class Sweep:
+    """
+    One look after another.
 
-    try:
-        with NodeClient("sweep", start=False, timeout=10) as node:
-            alive, held = node.sessions(alive=True), node.held_runs()
-            if not alive and not held:
-                return
-            with create_session() as session:
-                tasks = _tasks(alive, session)
-                over = _runs_over(held, session)
-            for record in alive:
-                key = record.key
-                task = tasks.get((key.dag_id, key.run_id, key.task_id, key.map_index))
-                if reason := reason_to_end(record, task):
-                    log.info("session %s (%s) is ended: %s", record.session_id, key, reason)
-                    node.end(record.session_id, reason, if_try=record.try_number)
-            if over:
-                node.release_runs(over)
-    except CisError as error:
-        log.debug("no sweep: %s", error)
+    A node may serve several Airflows. What this one's database has never heard of belongs to another, and is
+    left alone; what it knew and does not know any more was deleted.
+    """
+
+    def __init__(self) -> None:
+        self._ours: set[_TaskKey] = set()
+        self._our_runs: set[Run] = set()
+
+    def once(self) -> None:
+        """End what is not wanted, and let go of folders of runs that are over."""
+        if not paths.coordinator_socket().exists():
+            return
+        from airflow.utils.session import create_session
+
+        try:
+            with NodeClient("sweep", start=False, timeout=10) as node:
+                alive, held = node.sessions(alive=True), node.held_runs()
+                if not alive and not held:
+                    return
+                with create_session() as session:
+                    tasks = _tasks(alive, session)
+                    runs = _runs(held, session)
+                self._end_unwanted(node, alive, tasks)
+                self._release(node, held, runs)
+        except CisError as error:
+            log.debug("no sweep: %s", error)
+
+    def _end_unwanted(
+        self, node: NodeClient, alive: list[SessionRecord], tasks: dict[_TaskKey, TaskView]
+    ) -> None:
+        keys = [_task_key(record) for record in alive]
+        self._ours = {key for key in keys if key in tasks or key in self._ours}
+        for key, record in zip(keys, alive, strict=True):
+            if key not in self._ours:
+                continue
+            if reason := reason_to_end(record, tasks.get(key)):
+                log.info("session %s (%s) is ended: %s", record.session_id, record.key, reason)
+                node.end(record.session_id, reason, if_try=record.try_number)
+
+    def _release(self, node: NodeClient, held: list[Run], runs: dict[Run, str]) -> None:
+        self._our_runs = {run for run in held if run in runs or run in self._our_runs}
+        over = [run for run in self._our_runs if runs.get(run) not in ("queued", "running")]
+        if over:
+            node.release_runs(over)
+
+
+def _task_key(record: SessionRecord) -> _TaskKey:
+    key = record.key
+    return key.dag_id, key.run_id, key.task_id, key.map_index
 
 
 def _tasks(records: Iterable[SessionRecord], session: Session) -> dict[_TaskKey, TaskView]:
@@ -133,18 +166,16 @@ def _tasks(records: Iterable[SessionRecord], session: Session) -> dict[_TaskKey,
     }
 
 
-def _runs_over(held: list[tuple[str, str]], session: Session) -> list[tuple[str, str]]:
+def _runs(held: list[Run], session: Session) -> dict[Run, str]:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
     if not held:
-        return []
+        return {}
     rows = session.execute(
-        select(DagRun.dag_id, DagRun.run_id).where(
+        select(DagRun.dag_id, DagRun.run_id, DagRun.state).where(
             DagRun.dag_id.in_({dag_id for dag_id, _ in held}),
             DagRun.run_id.in_({run_id for _, run_id in held}),
-            DagRun.state.in_(["queued", "running"]),
         )
     )
-    unfinished = {(dag_id, run_id) for dag_id, run_id in rows}
-    return [run for run in held if run not in unfinished]
+    return {(dag_id, run_id): str(state) for dag_id, run_id, state in rows}

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from cis_provider import settings
-from cis_provider.errors import CisError, NodeUnreachable, TransientAgentError
+from cis_provider.errors import CisError, ConfigError, NodeUnreachable, TransientAgentError
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import Decision, SessionRecord, SessionRequest, SessionState, decide_submit
 from cis_provider.node.admission import admit
@@ -51,6 +51,7 @@ class Coordinator:
         self.links: dict[str, WorkerLink] = {}
         self._store = store
         self._clock = clock
+        self._limit = int(settings.SETTINGS["dag.local.max_workers"].default)
         self._stop_reasons: dict[str, str] = {}
         self._links_starting: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -159,7 +160,7 @@ class Coordinator:
         admission = admit(
             queue,
             at_work=self.book.counts()[0],
-            limit=settings.integer("dag.local.max_workers"),
+            limit=self._node_limit(),
             held=self._store.folders(),
         )
         for path, run in admission.claims.items():
@@ -174,6 +175,13 @@ class Coordinator:
             record.state, record.waiting_for = SessionState.STARTING, ""
             self.book.changed(record)
             self._spawn_task(self._begin(record), name=record.session_id)
+
+    def _node_limit(self) -> int:
+        try:
+            self._limit = settings.integer("dag.local.max_workers")
+        except ConfigError as error:
+            log.error("%s; the limit stays %d", error, self._limit)
+        return self._limit
 
     async def _begin(self, record: SessionRecord) -> None:
         try:

@@ -36,7 +36,7 @@ from cis_provider.worker import leftovers
 
 log = logging.getLogger(__name__)
 
-_READY, _ANSWER, _EXIT = 15.0, 15.0, 5.0
+_READY, _ANSWER, _EXIT, _AGAIN = 15.0, 15.0, 5.0, 5.0
 
 
 class WorkerLink:
@@ -144,7 +144,7 @@ class WorkerLink:
             writer.write(frames.encode(Subscribe()))
             while (message := await frames.read(reader)) is not None:
                 if isinstance(message, Alive | Progress | Finished):
-                    self._on_event(self, message)
+                    self._tell(message)
         except (OSError, ProtocolError) as error:
             log.warning("%s: connection broken: %s", self.name, error)
         finally:
@@ -155,6 +155,14 @@ class WorkerLink:
             # It closed its socket and is about to exit: nobody else would reap it.
             asyncio.get_running_loop().call_later(_EXIT, self._process.poll)
         self._on_lost(self)
+
+    def _tell(self, event: Alive | Progress | Finished) -> None:
+        try:
+            self._on_event(self, event)
+        except Exception:
+            # A full disk, for one. The event must not be lost, nor the worker be taken for dead.
+            log.exception("%s: %s could not be noted; trying again", self.name, type(event).__name__)
+            asyncio.get_running_loop().call_later(_AGAIN, self._tell, event)
 
     def _drop_calls(self) -> None:
         if self._calls:
