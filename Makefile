@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Newer than the files it is made from: the environment is up to date.
 STAMP := $(VENV)/.up-to-date
 
-.PHONY: help venv demo lint test bench clean
+.PHONY: help venv demo lint test bench reference clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -28,13 +28,16 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=dags/examples $(BIN)/mypy -p nightly_upgrade
-	MYPYPATH=dags/examples $(BIN)/mypy tools/demo.py
+	MYPYPATH=dags/examples $(BIN)/mypy tools/demo.py tools/make_reference.py tools/terminal_svg.py
 
 test: lint ## All checks and tests; ARGS="-k name" goes to pytest
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(STAMP) ## Measure against plain Airflow and dag-factory; writes docs/benchmarks.md
 	$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+reference: $(STAMP) ## Write docs/reference anew, from the code
+	$(BIN)/python tools/make_reference.py
 
 clean: ## Remove .venv, caches and the demo's clone. ~/.cis stays
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

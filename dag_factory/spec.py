@@ -186,7 +186,9 @@ class AgentDefaults(_Model):
     workspace: Workspace | None = Field(None, description="Where it works; by default a fresh folder")
     timeout: Duration | None = Field(None, description="How long it may be at work; no limit by default")
     retries: Count = Field(0, description="Tries after the first one")
-    retry_delay: Duration | None = Field(None, description="Time between two tries")
+    retry_delay: Duration | None = Field(
+        None, description="Time between two tries; 5 minutes by default, or what Airflow is set to"
+    )
     env: Env = Field({}, description="Variables; ${NAME} is read on the node when the agent runs")
     priority: Priority = Field(
         "p2", description="Who goes first when there is no place for all; p0 is highest"
@@ -208,15 +210,15 @@ class AgentSpec(AgentDefaults):
         "success",
         description="success: all deps succeeded; failure: one of them failed; always: all have ended",
     )
-    description: str = ""
+    description: str = Field("", description="For people: Airflow shows it with the task")
 
 
 class DagSpec(_Model):
     """A CIS file: agents, and when they run."""
 
     name: Name = Field(description="Id of the DAG; by default the file's name")
-    agents: tuple[AgentSpec, ...] = Field(min_length=1)
-    description: str = ""
+    agents: tuple[AgentSpec, ...] = Field(min_length=1, description="Who does the work, in any order")
+    description: str = Field("", description="For people: Airflow shows it with the DAG")
     schedule: str | None = Field(
         None, description="Cron expression, or a preset such as @daily; none by default"
     )
@@ -225,7 +227,9 @@ class DagSpec(_Model):
     )
     timezone: str | None = Field(None, description="Of schedule and start_date, such as Europe/Berlin")
     catchup: Switch = Field(False, description="Whether missed runs since start_date are made up for")
-    tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
+        (), description="For Airflow's list of DAGs; cis is added"
+    )
     params: dict[str, Any] = Field(
         {},
         description="What a run can be given: a default value, or a JSON schema with default, for each name",
