@@ -123,10 +123,12 @@ def wait_until_parsed(api: AirflowApi, dag_id: str, file: Path, *, changed_at: f
         _raise_import_failure(api, file, since)
         now = time.monotonic()
         if now > deadline:
-            raise AirflowUnreachable(
-                f"Airflow has not read {file} within {PARSE_DEADLINE:.0f} s; "
-                "`cis airflow logs dag-processor` shows what keeps it"
+            way_out = (
+                f"its dags folder must hold dags/cis_loader.py and a link to {paths.dags_dir()}, see docs/install.md"
+                if named_url()
+                else "`cis airflow logs dag-processor` shows what keeps it"
             )
+            raise AirflowUnreachable(f"Airflow has not read {file} within {PARSE_DEADLINE:.0f} s; {way_out}")
         if now >= ask_at:
             ask_for_parse(api, dag.file_token if dag else "")
             ask_at = now + _ASK_AGAIN
