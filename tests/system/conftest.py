@@ -62,14 +62,14 @@ class EmbeddedAirflow:
         assert found is not None
         return found.supervisor.pid if name == "supervisor" else found.processes[name].pid
 
-    def processes(self) -> list[psutil.Process]:
+    def processes(self, name: str = "supervisor") -> list[psutil.Process]:
         """
-        Everything that belongs to it, by family: not by what it says of itself.
+        Everything that belongs to a component, or to all of it, by family: not by what it says of itself.
 
         But for the node's own processes, which outlive the Airflow whose task happened to start them.
         """
-        supervisor = psutil.Process(self.pid("supervisor"))
-        family = [supervisor, *supervisor.children(recursive=True)]
+        eldest = psutil.Process(self.pid(name))
+        family = [eldest, *eldest.children(recursive=True)]
         return [one for one in family if not _is_of_node(one)]
 
     def strangers(self) -> list[str]:
