@@ -24,10 +24,12 @@ def on_starting(component: Any) -> None:
     triggerer, sessions are watched over.
     """
     if type(component).__name__ == "Job":
+        from cis_provider.listeners.callbacks import spare_dag_processor
         from cis_provider.listeners.sweep import watch_over
         from cis_provider.listeners.warm import warm_up
 
         warm_up()
+        spare_dag_processor()
         watch_over(component)
 
 
