@@ -112,7 +112,7 @@ class Coordinator:
                 self.book.changed(record)
         ahead = self.book.ahead_of(record)
         self._admit()
-        return Submitted(record, decision, ahead)
+        return Submitted(record, decision, ahead, at_work=self.book.counts()[0])
 
     def end(self, session_id: str, reason: str, if_try: int = 0) -> None:
         """End a session, if it is alive and still works for that try."""

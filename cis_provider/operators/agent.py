@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger  # noqa: F401
 
+    from cis_provider.wire.messages import Submitted
+
 #: Seconds in which short work is awaited on the spot: deferring costs more than that.
 INLINE = 1.0
+
+#: With so many agents at work on the node, work is long, and others wait for the slot: a quarter of it.
+_CROWD, _INLINE_IN_CROWD = 16, 0.25
 
 #: Seconds of one wait for news; the coordinator is asked again after that, or started if it is gone.
 _PATIENCE = 60.0
@@ -117,9 +122,10 @@ class AgentOperator(BaseOperator):
             check_type(self.agent_type)
             outputs = UpstreamOutputs.of(context, self._input_ids())
             request = build_request(self, context, outputs)
-            record, ahead = self._submit(request)
+            submitted = self._submit(request)
+            record = submitted.record
             log = SessionLog(record.session_id, self.log)
-            record = self._wait(record, log, 0.0 if ahead or record.waiting_for else INLINE)
+            record = self._wait(record, log, _inline(submitted))
             if not record.has_ended:
                 self._defer_if_possible(record, log)
                 while not record.has_ended:
@@ -154,7 +160,7 @@ class AgentOperator(BaseOperator):
         except CisError as error:
             self.log.warning("session %s could not be told to end: %s", session_id, error)
 
-    def _submit(self, request: Any) -> tuple[SessionRecord, int]:
+    def _submit(self, request: Any) -> Submitted:
         with NodeClient("operator") as node:
             answer = node.submit(request)
         record = answer.record
@@ -162,7 +168,7 @@ class AgentOperator(BaseOperator):
         self.log.info(
             "session %s (%s) on %s: %s", record.session_id, record.key, record.worker, answer.decision
         )
-        return record, answer.ahead
+        return answer
 
     def _wait(self, record: SessionRecord, log: SessionLog, seconds: float) -> SessionRecord:
         """News of the session for so many seconds, its output going into the log."""
@@ -233,3 +239,10 @@ class AgentOperator(BaseOperator):
         super()._do_render_template_fields(parent, template_fields, context, strict, seen_oids)
         if self.env:
             self.env = {name: unguard(text, guarded[name][1]) for name, text in self.env.items()}
+
+
+def _inline(submitted: Submitted) -> float:
+    """Seconds in which the end of a session is awaited on the spot."""
+    if submitted.ahead or submitted.record.waiting_for:
+        return 0.0
+    return INLINE if submitted.at_work <= _CROWD else _INLINE_IN_CROWD

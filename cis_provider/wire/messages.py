@@ -61,12 +61,14 @@ class Submitted(msgspec.Struct, tag=True, frozen=True):
     """
     It is on disk. ``decision`` is a :class:`~cis_provider.model.session.Decision`.
 
-    ``ahead``: sessions of the same scope that wait for a place before this one.
+    ``ahead``: sessions of the same scope that wait for a place before this one. ``at_work``: sessions of the
+    node that have a place.
     """
 
     record: SessionRecord
     decision: str
     ahead: int
+    at_work: int = 0
 
 
 class Watch(msgspec.Struct, tag=True, frozen=True):
