@@ -72,6 +72,13 @@ class Coordinator:
             log.info("found %d sessions of an earlier coordinator", len(self.book))
         self._admit()
 
+    async def stop_workers(self) -> None:
+        """Have every worker end its sessions and leave, one that is just being started included."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        stops = [link.stop() for link in list(self.links.values())]
+        # A worker may be gone before its answer is read: it is on its way all the same.
+        await asyncio.gather(*stops, return_exceptions=True)
+
     async def close(self) -> None:
         """Let go of the workers; they work on."""
         for task in self._tasks:

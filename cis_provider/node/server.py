@@ -107,9 +107,7 @@ class CoordinatorServer:
                 return self._status()
             case Stop():
                 if request.workers:
-                    stops = [link.stop() for link in list(coordinator.links.values())]
-                    # A worker may be gone before its answer is read: it is on its way all the same.
-                    await asyncio.gather(*stops, return_exceptions=True)
+                    await coordinator.stop_workers()
                 self.stop()
             case _:
                 raise ProtocolError(f"a coordinator does not answer {type(request).__name__}")

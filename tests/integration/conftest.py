@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from cis_provider.errors import NodeUnreachable
 from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest, WorkspaceRequest
 from cis_provider.node.client import NodeClient
 from cis_provider.worker import processes
@@ -85,14 +88,27 @@ class Node:
 
 @pytest.fixture
 def node(cis_home: Path) -> Iterator[Node]:
-    """A node that is stopped with its workers at the end."""
+    """A node that is stopped with its workers at the end, late starters included."""
     node = Node(cis_home)
     yield node
-    try:
-        with NodeClient("test", start=False) as client:
-            pids = [client.status().pid, *(worker.pid for worker in client.status().workers)]
-            started = {pid: processes.start_time(pid) for pid in pids}
+
+    def stopped() -> bool:
+        with contextlib.suppress(NodeUnreachable), NodeClient("test", start=False) as client:
             client.stop(workers=True)
-    except Exception:
-        return
-    node.wait_until(lambda: not any(processes.is_same(pid, when) for pid, when in started.items()))
+        return not _processes_of(cis_home)
+
+    node.wait_until(stopped, 30)
+
+
+def _processes_of(home: Path) -> list[int]:
+    """Living coordinators and workers of a home."""
+    mark = f"CIS_HOME={home}".encode()
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            words = one.cmdline()
+            if "cis_provider.node" in words or "cis_provider.worker" in words:
+                environment = Path(f"/proc/{one.pid}/environ").read_bytes().split(b"\0")
+                if mark in environment and one.status() != psutil.STATUS_ZOMBIE:
+                    found.append(one.pid)
+    return found
