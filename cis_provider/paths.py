@@ -46,7 +46,7 @@ def node_dir() -> Path:
 
 
 def session_dir(session_id: str) -> Path:
-    """One session's files: command, inputs, output, recording, result."""
+    """One session's files: request, command, inputs, output, result."""
     return cis_home() / "sessions" / session_id
 
 

@@ -250,7 +250,7 @@ def _status(
         culprits = [dep for dep in agent.deps if states.get(dep) in ("failed", "upstream_failed")]
         return "skipped", f"{', '.join(culprits)} failed" if culprits else "an agent before it failed"
     if ti.state == "scheduled":
-        return "queued", "waiting for a place (max_workers)"
+        return "queued", "waiting for a slot in Airflow"
     if ti.state == "queued":
         return "queued", "waiting for an Airflow worker"
     word = _WORDS.get(ti.state or "", "waiting")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 import jinja2
 from airflow.sdk import BaseOperator
@@ -233,12 +233,22 @@ class AgentOperator(BaseOperator):
             strict.comment_start_string = _NO_COMMENT
         else:
             context = {**context, "outputs": UpstreamOutputs.of(context, self._input_ids())}
-        guarded = {name: guard(str(value)) for name, value in (self.env or {}).items()}
-        if self.env:
-            self.env = {name: text for name, (text, _) in guarded.items()}
+        # An env or a prompt that is another task's output has no ${NAME} of its own yet.
+        env = {name: guard(str(value)) for name, value in self.env.items()} if _is_plain(self.env) else {}
+        if env:
+            self.env = {name: text for name, (text, _) in env.items()}
+        prompt = guard(self.prompt) if self.agent_type != "shell" and isinstance(self.prompt, str) else None
+        if prompt:
+            self.prompt = prompt[0]
         super()._do_render_template_fields(parent, template_fields, context, strict, seen_oids)
-        if self.env:
-            self.env = {name: unguard(text, guarded[name][1]) for name, text in self.env.items()}
+        if env and self.env:
+            self.env = {name: unguard(text, env[name][1]) for name, text in self.env.items()}
+        if prompt:
+            self.prompt = unguard(self.prompt, prompt[1])
+
+
+def _is_plain(env: object) -> TypeGuard[Mapping[str, str]]:
+    return isinstance(env, Mapping)
 
 
 def _inline(submitted: Submitted) -> float:
