@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from cis_provider import paths
 from cis_provider.errors import NodeUnreachable
 from cis_provider.files import private_folder
-from cis_provider.node.environment import process_environment
+from cis_provider.node.detached import start_detached
 
 
 class Starter:
@@ -40,7 +38,7 @@ class Starter:
         if not self._start:
             raise NodeUnreachable(f"no coordinator answers at {paths.coordinator_socket()}: {error.strerror}")
         if self._process is None:
-            self._process = _spawn()
+            self._process = start_detached("cis_provider.node", log=log_file())
         code = self._process.poll()
         if code:
             raise NodeUnreachable(f"the coordinator ended with code {code}; {_last_words()}")
@@ -60,17 +58,3 @@ def log_file() -> Path:
 def _last_words() -> str:
     lines = log_file().read_text(errors="replace").strip().splitlines()
     return f"{lines[-1]} (see {log_file()})" if lines else f"see {log_file()}"
-
-
-def _spawn() -> subprocess.Popen[bytes]:
-    with log_file().open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cis_provider.node"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=process_environment(os.environ),
-            # Its own session: it outlives the task, and the Airflow, that needed it first.
-            start_new_session=True,
-        )

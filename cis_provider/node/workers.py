@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,7 @@ from cis_provider.errors import NodeUnreachable, ProtocolError
 from cis_provider.files import private_folder
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionRequest
-from cis_provider.node.environment import process_environment
+from cis_provider.node.detached import start_detached
 from cis_provider.wire import frames
 from cis_provider.wire.messages import (
     Alive,
@@ -85,7 +83,9 @@ class WorkerLink:
         process: subprocess.Popen[bytes] | None = None
         while not await self.join():
             if process is None:
-                process = self._process = _spawn(self.name, self.scope)
+                process = self._process = start_detached(
+                    "cis_provider.worker", self.name, str(self.scope), log=_log_file(self.name)
+                )
             if time.monotonic() > deadline:
                 raise NodeUnreachable(
                     f"{self.name} did not get ready in {_READY:.0f} s; see {_log_file(self.name)}"
@@ -179,20 +179,6 @@ async def _connect(name: str) -> tuple[tuple[asyncio.StreamReader, asyncio.Strea
         writer.close()
         raise ProtocolError(welcome.message if isinstance(welcome, Failure) else f"{name} did not welcome us")
     return (reader, writer), welcome
-
-
-def _spawn(name: str, scope: TaskScope) -> subprocess.Popen[bytes]:
-    with _log_file(name).open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cis_provider.worker", name, str(scope)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=process_environment(os.environ),
-            # Its own session: what is above it may go, and be killed by group, without taking it along.
-            start_new_session=True,
-        )
 
 
 def _log_file(name: str) -> Path:

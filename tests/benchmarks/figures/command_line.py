@@ -1,4 +1,9 @@
-"""How long ``cis --help`` and ``cis dag ps`` take, the latter on an Airflow that holds a thousand runs."""
+"""
+How long ``cis --help``, ``cis dag ps`` (on an Airflow that holds a thousand runs) and ``cis dag up`` take.
+
+For ``up`` the clock runs from the command's start with a file that Airflow has never seen to the start of the
+first agent's program.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,9 @@ from kit.airflow import Airflow, write_cis_file
 from kit.home import eventually
 from kit.rows import Row, Scale, Target
 
+from cis_provider import paths
 from cis_provider.embedded import config, postgres, secrets
+from cis_provider.node.client import NodeClient
 
 _DAG = "bench-history"
 _UNFINISHED = 5
@@ -45,6 +52,7 @@ def measure(airflow: Airflow, scale: Scale) -> list[Row]:
     )
     times = scale.of(15, 3)
     environment = config.environment(os.environ)
+    first = [_up(cis, number) for number in range(scale.of(7, 2))]
     airflow_command = [sys.executable, "-m", "airflow"]
     try:
         return [
@@ -56,6 +64,8 @@ def measure(airflow: Airflow, scale: Scale) -> list[Row]:
                          environment),
                 Target.AT_MOST, 0.5,
                 f"median of {times}; {_UNFINISHED} runs at work; the peer's: airflow dags list-runs --state running"),
+            Row("cis dag up: from a new file to its first agent at work", median(first), "s",
+                target=Target.AT_MOST, limit=5, note=f"median of {len(first)}, the slowest {max(first):.1f} s"),
         ]  # fmt: skip
     finally:
         for run_id in ids:
@@ -74,6 +84,20 @@ def _insert_ended_runs(count: int) -> None:
               from generate_series(1, {count}) as n""",
         password=keys.database_password,
     )
+
+
+def _up(cis: str, number: int) -> float:
+    """Seconds from the command to the start of the agent."""
+    file = paths.cis_home() / f"bench-up-{number}.yaml"
+    file.write_text("agents:\n  - {id: first, type: shell, command: 'true'}\n")
+    began = time.time()
+    _output([cis, "dag", "up", "-d", "-f", str(file)])
+
+    def started() -> float:
+        with NodeClient("bench") as node:
+            return max((record.started_at for record in node.sessions(dag_id=file.stem)), default=0.0)
+
+    return eventually(started, 60, f"the agent of {file.name} began") - began
 
 
 def _output(command: Sequence[str]) -> str:

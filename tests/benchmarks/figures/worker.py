@@ -23,7 +23,7 @@ from kit.rows import Row, Scale, Target
 from cis_provider import paths
 from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest
 from cis_provider.node.client import NodeClient
-from cis_provider.node.environment import process_environment
+from cis_provider.node.detached import process_environment
 from cis_provider.wire import frames
 from cis_provider.wire.messages import Hello, Welcome
 

@@ -1,8 +1,12 @@
-"""The environment of the node's own processes."""
+"""How the node's own processes are started: apart from whoever needed them first."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 #: Never inherited: settings and secrets of the Airflow process that happened to start the node, and the
 #: mark of an agent that did, by which its processes would be found and ended.
@@ -19,3 +23,21 @@ def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
     }
+
+
+def start_detached(module: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+    """
+    Start ``python -m MODULE ARGUMENTS``; what it says is appended to ``log``.
+
+    In a session of its own: what is above it may go, and be killed by group, without taking it along.
+    """
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=process_environment(os.environ),
+            start_new_session=True,
+        )
