@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from statistics import median
 
 from kit.home import eventually, temporary_home
-from kit.rows import Row, Scale, Target
+from kit.rows import Row, Scale, Target, spread
 
 from cis_provider import paths
 from cis_provider.embedded import api as embedded
@@ -45,7 +45,7 @@ def measure(scale: Scale) -> list[Row]:
         ours.append(_ours())
     return [
         Row("embedded Airflow from nothing to healthy", median(ours), "s", median(peer), Target.RATIO_AT_MOST, 1.25,
-            f"median of {len(ours)}, interleaved"),
+            f"median of {len(ours)}, interleaved; ours {spread(ours)}, the peer's {spread(peer)}"),
     ]  # fmt: skip
 
 

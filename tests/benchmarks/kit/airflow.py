@@ -17,7 +17,7 @@ from cis_provider.cli.records import DagRun
 from cis_provider.embedded import api as embedded
 from cis_provider.embedded import state as states
 from cis_provider.errors import NodeUnreachable
-from kit.cpu import family_seconds
+from kit.cpu import breakdown, family_seconds
 from kit.home import eventually, node_processes
 
 #: Seconds after a run in which its last processes end; they belong to what it costs.
@@ -45,12 +45,18 @@ class Ran:
     Some runs that have ended.
 
     :param seconds: From the first one's beginning to the last one's end, by Airflow's own clock.
-    :param cpu: CPU seconds of all processes in that time, the idle ones of Airflow included.
+    :param parts: CPU seconds in that time by process, with all that descends from it; Airflow's idle ones
+        included. Tasks are the scheduler's.
     """
 
     runs: list[DagRun]
     seconds: float
-    cpu: float
+    parts: dict[str, float]
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of all processes together."""
+        return sum(self.parts.values())
 
     @property
     def failed(self) -> int:
@@ -92,7 +98,7 @@ class Airflow:
 
     def run(self, dag_id: str, count: int = 1, *, deadline: float = 300.0) -> Ran:
         """Trigger so many runs at once, and wait for the end of all."""
-        before = family_seconds(self.roots().values())
+        before = breakdown(self.components())
         ids = [f"bench-{time.time_ns()}-{number}" for number in range(count)]
         for run_id in ids:
             self.api.trigger(dag_id, run_id, {}, dt.datetime.now(dt.UTC))
@@ -103,12 +109,13 @@ class Airflow:
         else:
             eventually(lambda: not self._unfinished(dag_id), deadline, f"{dag_id}: all runs end", every=every)
         time.sleep(SETTLE)
-        cpu = family_seconds(self.roots().values()) - before
+        after = breakdown(self.components())
+        parts = {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
         wanted = set(ids)
         runs = [run for run in self.api.runs(dag_id=dag_id, limit=2 * count) if run.dag_run_id in wanted]
         began = min(run.queued_at for run in runs if run.queued_at)
         ended = max(run.end_date for run in runs if run.end_date)
-        return Ran(runs, (ended - began).total_seconds(), cpu)
+        return Ran(runs, (ended - began).total_seconds(), parts)
 
     def idle_share(self, seconds: float = 5.0) -> float:
         """CPU seconds that everything uses in a second without work."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -69,6 +70,11 @@ class Row:
         peer = f"{shown(self.peer)} {self.unit}" if self.peer is not None else ""
         ratio = f"{self.ratio:.2f}" if self.ratio is not None else ""
         return (self.name, f"{shown(self.ours)} {self.unit}", peer, ratio, target, verdict)
+
+
+def spread(values: Sequence[float]) -> str:
+    """The smallest and the largest of some numbers: one that is far off must not hide behind a median."""
+    return f"{shown(min(values))} to {shown(max(values))}"
 
 
 def shown(value: float) -> str:
