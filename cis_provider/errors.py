@@ -11,6 +11,7 @@ CisError
 ├── WorkspaceError          an agent's folder cannot be made ready, or put back
 ├── UnreachableError        something that must be running does not answer     (exit 3)
 │   ├── NodeUnreachable
+│   │   └── WorkerLeaving
 │   └── AirflowUnreachable
 ├── AirflowRefused          Airflow's API answered, and said no
 ├── ProtocolError           a peer on a socket said something that is no message
@@ -90,6 +91,12 @@ class NodeUnreachable(UnreachableError):
     """The node's coordinator did not answer and could not be started; the message names its log."""
 
     code = "node_unreachable"
+
+
+class WorkerLeaving(NodeUnreachable):
+    """A scope worker was told to stop, or is idle and about to leave. The next one takes what it refused."""
+
+    code = "leaving"
 
 
 class AirflowUnreachable(UnreachableError):

@@ -6,10 +6,13 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from pathlib import Path
 from typing import IO
 
 from cis_provider.errors import ConfigError
+
+_LOOKS = 3
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -62,11 +65,16 @@ def lock_for_life(path: Path) -> IO[str] | None:
         file = path.open("a+")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be opened as a lock ({error.strerror})") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
+    for attempt in range(_LOOKS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            # Somebody who only looked (is_locked) holds it for a moment, an owner for life.
+            if attempt == _LOOKS - 1:
+                file.close()
+                return None
+            time.sleep(0.02)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

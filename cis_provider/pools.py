@@ -7,6 +7,7 @@ run's first task could wait on it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 #: Every pool of ours begins so.
 PREFIX = "cis-"
 
-DEFAULT_SLOTS = 4
+#: Airflow's column for a pool's name has 256 characters, its own DAG ids up to 250.
+_LONGEST = 250
 
 #: The number that we set stands in the description: another one in the pool is a human's, and stays.
 _NUMBER = re.compile(r"\(set to (\d+) by cis\)")
@@ -43,7 +45,10 @@ class ScopedPool(NamedTuple):
 
 def dag_pool_name(dag_id: str) -> str:
     """Name of the pool that holds ``max_workers`` of a DAG, over all its runs."""
-    return f"{PREFIX}dag-{dag_id}"
+    name = f"{PREFIX}dag-{dag_id}"
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 11]}-{hashlib.sha256(dag_id.encode()).hexdigest()[:10]}"
 
 
 def dag_pool(dag_id: str, slots: int) -> ScopedPool:

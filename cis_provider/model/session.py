@@ -161,15 +161,20 @@ def decide_submit(newest: SessionRecord | None, *, try_number: int, max_tries: i
     """
     Judge a submit against the newest session of its key.
 
-    A clear raises a task's ``max_tries``, a lost try does not: that tells "do it again" from "go on".
+    A clear changes a task's ``max_tries``, a lost try does not: that tells "do it again" from "go on".
     """
-    if newest is None:
+    if newest is None or _is_done_with(newest):
         return Decision.START
     if try_number < newest.try_number:
         return Decision.STALE
     if try_number == newest.try_number:
         return Decision.JOIN
-    cleared = max_tries > newest.max_tries
-    if newest.state is SessionState.ENDED:
-        return Decision.START if cleared or newest.collected_by else Decision.ADOPT
-    return Decision.REPLACE if cleared else Decision.ADOPT
+    if max_tries == newest.max_tries:
+        return Decision.ADOPT
+    return Decision.START if newest.has_ended else Decision.REPLACE
+
+
+def _is_done_with(session: SessionRecord) -> bool:
+    """Its result was taken, or somebody ended it: no try goes on from there, whatever its number."""
+    killed = session.result is not None and session.result.subtype == "killed"
+    return session.has_ended and bool(session.collected_by or killed)

@@ -68,6 +68,11 @@ class LineAssembler:
             lines.append(self.finish())
         return lines
 
+    @property
+    def pending(self) -> int:
+        """Bytes of the unfinished line."""
+        return len(self._rest)
+
     def finish(self) -> str:
         """The unfinished line, which is forgotten then."""
         line, self._rest = plain_line(self._rest.decode("utf-8", "replace")), b""

@@ -12,6 +12,8 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from cis_provider.errors import UsageError, WorkspaceError
 from cis_provider.model.result import AgentResult, Subtype
 from cis_provider.model.scope import TaskScope
@@ -40,10 +42,10 @@ class SessionBook:
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._last = store.last_sequence()
         for sequence, record in store.alive():
-            request = store.request(record.session_id)
             claim = None
-            # It could be one when it was accepted; if not now, its worker will say so.
-            with contextlib.suppress(WorkspaceError):
+            # It could be read when it was accepted; if not now, whoever begins it will say so.
+            with contextlib.suppress(WorkspaceError, OSError, msgspec.DecodeError):
+                request = store.request(record.session_id)
                 claim = claim_path(request.workspace, request.key)
             self._enter(record, sequence, claim)
 
@@ -221,11 +223,19 @@ class SessionBook:
         self._finish(record, result, self._clock())
 
     def _finish(self, record: SessionRecord, result: AgentResult, ended_at: float) -> None:
-        record.state, record.waiting_for, record.pid = SessionState.ENDED, "", 0
-        record.ended_at = ended_at
-        record.result = result
-        record.workspace = result.workspace or record.workspace
-        self.changed(record)
+        # On disk first: a record that could not be written has not ended.
+        ended = {
+            "state": SessionState.ENDED,
+            "waiting_for": "",
+            "pid": 0,
+            "ended_at": ended_at,
+            "result": result,
+            "workspace": result.workspace or record.workspace,
+        }
+        self.store.update(msgspec.structs.replace(record, **ended))
+        for name, value in ended.items():
+            setattr(record, name, value)
+        self._wake(record.session_id)
         self.store.touch_folders(run_of(record), ended_at)
         self.secrets.forget(record.session_id)
         for known in (self._alive, self._sequence, self._claims):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from cis_provider import settings
-from cis_provider.errors import CisError, ConfigError, NodeUnreachable, TransientAgentError
+from cis_provider.errors import CisError, ConfigError, NodeUnreachable, TransientAgentError, WorkerLeaving
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import Decision, SessionRecord, SessionRequest, SessionState, decide_submit
 from cis_provider.node.admission import admit
@@ -35,6 +36,12 @@ _FOLDER_LEASE = 3600.0
 
 #: How often a session is offered to workers that go away in that moment.
 _HAND_OVERS = 4
+
+#: Seconds that a worker which is leaving may take for its sessions' ends.
+_LEAVING = 60.0
+
+#: Seconds before a write that failed (a full disk) is tried again.
+_AGAIN = 5.0
 
 
 class Coordinator:
@@ -66,8 +73,7 @@ class Coordinator:
             if await link.join():
                 self.links[link.name] = link
             else:
-                leftovers.end_all(link.name)
-                self._reconcile(link.name, set())
+                self._spawn_task(self._find_again(link))
         if len(self.book):
             log.info("found %d sessions of an earlier coordinator", len(self.book))
         self._admit()
@@ -99,6 +105,8 @@ class Coordinator:
         """
         newest = self.book.newest(request.key)
         decision = decide_submit(newest, try_number=request.try_number, max_tries=request.max_tries)
+        if decision is Decision.ADOPT and newest and newest.session_id in self._stop_reasons:
+            decision = Decision.REPLACE
         if newest is None or decision is Decision.START:
             record = self.book.accept(request)
         elif decision is Decision.REPLACE:
@@ -180,7 +188,13 @@ class Coordinator:
         for session_id in admission.begin:
             record = self.book.get(session_id)
             record.state, record.waiting_for = SessionState.STARTING, ""
-            self.book.changed(record)
+            try:
+                self.book.changed(record)
+            except sqlite3.Error as error:
+                record.state = SessionState.QUEUED
+                log.error("session %s cannot begin: its state could not be written: %s", session_id, error)
+                asyncio.get_running_loop().call_later(_AGAIN, self._admit)
+                return
             self._spawn_task(self._begin(record), name=record.session_id)
 
     def _node_limit(self) -> int:
@@ -211,14 +225,14 @@ class Coordinator:
             try:
                 await link.begin(record.session_id, request)
                 return
-            except NodeUnreachable:
+            except NodeUnreachable as error:
                 # A worker may leave, idle, in the moment it is needed. One that took note has the session.
                 if record.session_id in leftovers.noted(record.worker):
                     return
-                if self.links.get(link.name) is link:
-                    del self.links[link.name]
                 if attempt == _HAND_OVERS - 1:
                     raise
+                if isinstance(error, WorkerLeaving):
+                    await link.gone(_LEAVING)
                 await asyncio.sleep(0.1)
 
     def _with_secrets(self, record: SessionRecord) -> SessionRequest:
@@ -252,6 +266,16 @@ class Coordinator:
             await link.start()
             self.links[link.name] = link
             return link
+
+    async def _find_again(self, link: WorkerLink) -> None:
+        """A worker of an earlier coordinator that does not answer: it is slow, or it is dead."""
+        async with self._links_starting.setdefault(link.name, asyncio.Lock()):
+            if await link.rejoin():
+                self.links[link.name] = link
+                return
+            leftovers.end_all(link.name)
+        self._reconcile(link.name, set())
+        self._admit()
 
     def _new_link(self, scope: TaskScope) -> WorkerLink:
         return WorkerLink(scope, on_event=self._heard, on_lost=self._lost)

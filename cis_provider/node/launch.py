@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cis_provider import paths
 from cis_provider.errors import NodeUnreachable
-from cis_provider.files import private_folder
+from cis_provider.files import is_locked, private_folder
 from cis_provider.node.detached import start_detached
 
 
@@ -37,9 +37,9 @@ class Starter:
         """
         if not self._start:
             raise NodeUnreachable(f"no coordinator answers at {paths.coordinator_socket()}: {error.strerror}")
-        if self._process is None:
+        if self._process is None and not is_locked(paths.node_dir() / "coordinator.lock"):
             self._process = start_detached("cis_provider.node", log=log_file())
-        code = self._process.poll()
+        code = self._process.poll() if self._process else None
         if code:
             raise NodeUnreachable(f"the coordinator ended with code {code}; {_last_words()}")
         if code == 0:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cis_provider import paths
-from cis_provider.errors import NodeUnreachable, ProtocolError
-from cis_provider.files import private_folder
+from cis_provider.errors import NodeUnreachable, ProtocolError, WorkerLeaving
+from cis_provider.files import is_locked, private_folder
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionRequest
 from cis_provider.node.detached import start_detached
@@ -34,7 +34,7 @@ from cis_provider.worker import leftovers
 
 log = logging.getLogger(__name__)
 
-_READY, _ANSWER, _EXIT, _AGAIN = 15.0, 15.0, 5.0, 5.0
+_READY, _ANSWER, _EXIT, _AGAIN, _PAUSE = 15.0, 15.0, 5.0, 5.0, 0.1
 
 
 class WorkerLink:
@@ -72,6 +72,28 @@ class WorkerLink:
             return False
         self._listener = asyncio.create_task(self._listen(*events), name=f"listen-{self.name}")
         return True
+
+    async def rejoin(self) -> bool:
+        """
+        Connect again for as long as the worker lives; a lost connection is no proof of its death.
+
+        :return: ``False`` when it is dead: the lock that it holds for life is free.
+        """
+        while self.is_alive():
+            if await self.join():
+                return True
+            await asyncio.sleep(_PAUSE)
+        return False
+
+    def is_alive(self) -> bool:
+        """Whether some process holds the worker's lock."""
+        return is_locked(paths.node_dir() / "workers" / f"{self.name}.lock")
+
+    async def gone(self, timeout: float) -> None:
+        """Wait for the end of a worker that is leaving, but not for ever."""
+        deadline = time.monotonic() + timeout
+        while self.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110  a lock tells nobody
+            await asyncio.sleep(_PAUSE)
 
     async def start(self) -> None:
         """
@@ -120,19 +142,21 @@ class WorkerLink:
 
     async def _call(self, request: Message) -> None:
         async with self._call_lock:
-            if self._calls is None:
-                raise NodeUnreachable(f"{self.name} is gone")
-            reader, writer = self._calls
             try:
+                if self._calls is None:
+                    self._calls, _ = await _connect(self.name)
+                reader, writer = self._calls
                 writer.write(frames.encode(request))
                 async with asyncio.timeout(_ANSWER):
                     await writer.drain()
                     answer = await frames.read(reader)
-            except (OSError, TimeoutError) as error:
+            except (OSError, ProtocolError) as error:
                 self._drop_calls()
                 raise NodeUnreachable(
                     f"{self.name} did not answer: {error or type(error).__name__}"
                 ) from None
+            if isinstance(answer, Failure) and answer.code == WorkerLeaving.code:
+                raise WorkerLeaving(answer.message)
             if isinstance(answer, Failure):
                 raise NodeUnreachable(f"{self.name} refused: {answer.message}")
             if not isinstance(answer, Ok):
@@ -150,6 +174,8 @@ class WorkerLink:
         finally:
             writer.close()
         self._drop_calls()
+        if await self.rejoin():
+            return
         leftovers.end_all(self.name)
         if self._process:
             # It closed its socket and is about to exit: nobody else would reap it.

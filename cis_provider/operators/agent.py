@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 import jinja2
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferralTimeout
 
 from cis_provider.collect import TryEnd, collect, end_of_try, store_connection
-from cis_provider.errors import CisError, NodeUnreachable, PermanentAgentError
+from cis_provider.errors import CisError, NodeUnreachable, PermanentAgentError, ProtocolError
 from cis_provider.links.output import AgentOutputLink
 from cis_provider.listeners.sweep import triggerer_serves_node
 from cis_provider.model.duration import parse_duration
@@ -134,7 +134,8 @@ class AgentOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         except CisError as error:
             raise AirflowException(str(error)) from None
-        log.finish(record)
+        log.follow(record)
+        log.finish()
         return self._conclude(context, record)
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +149,26 @@ class AgentOperator(BaseOperator):
         if not records or not records[0].has_ended:
             raise AirflowException(f"session {event['session_id']} has no result on this node")
         return self._conclude(context, records[0])
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As Airflow resumes a task; an agent whose ``execution_timeout`` is over is ended, too."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            ti: Any = context["ti"]
+            self._end_sessions(ti)
+            raise
+
+    def _end_sessions(self, ti: Any) -> None:
+        try:
+            with NodeClient("operator", start=False) as node:
+                for record in node.sessions(
+                    alive=True, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id
+                ):
+                    if record.key.map_index == ti.map_index:
+                        node.end(record.session_id, "its execution_timeout is over", if_try=ti.try_number)
+        except CisError as error:
+            self.log.warning("the session of %s could not be told to end: %s", ti.task_id, error)
 
     def on_kill(self) -> None:
         """The task process is told to end: so is the agent, unless a later try has it."""
@@ -178,7 +199,7 @@ class AgentOperator(BaseOperator):
                 for news in node.watch(record.session_id, timeout=seconds):
                     record = news
                     log.follow(record)
-        except NodeUnreachable as error:
+        except (NodeUnreachable, ProtocolError) as error:
             # Its workers outlive a coordinator; the next attempt starts one that finds them again.
             self.log.warning("session %s: %s; asking again", record.session_id, error)
             time.sleep(max(0.0, min(1.0, deadline - time.monotonic())))
@@ -198,6 +219,7 @@ class AgentOperator(BaseOperator):
                 try_number=record.try_number,
                 retries_left=record.try_number <= record.max_tries,
                 resume=bool(self.outlets or self.on_success_callback),
+                push_xcom=self.do_xcom_push,
                 store_connection=store_connection(),
                 logged_bytes=log.position,
             ),
@@ -212,7 +234,8 @@ class AgentOperator(BaseOperator):
         end = end_of_try(result)
         if end is TryEnd.SUCCESS:
             return result.to_dict()
-        context["ti"].xcom_push(key="return_value", value=result.to_dict())
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="return_value", value=result.to_dict())
         message = f"agent {self.task_id}: {result.subtype}: {result.error}"
         raise (AirflowFailException if end is TryEnd.FINAL else AirflowException)(message)
 

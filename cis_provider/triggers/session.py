@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent
 from asgiref.sync import sync_to_async
 
 from cis_provider.collect import TryEnd, collect, end_of_try
-from cis_provider.errors import NodeUnreachable, StoreError, UsageError
+from cis_provider.errors import NodeUnreachable, ProtocolError, StoreError, UsageError
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionKey, SessionRecord, SessionState
 from cis_provider.node.client import AsyncNodeClient
@@ -35,6 +35,7 @@ class SessionTrigger(BaseTrigger):
     :param try_number: The try that deferred.
     :param retries_left: Whether Airflow would try again after a failure.
     :param resume: End the task on a worker: it has asset outlets or a success callback.
+    :param push_xcom: Whether the result goes into XCom.
     :param store_connection: Connection of the context store, empty for the node's own file.
     :param logged_bytes: Bytes of output that the task's log has already.
     :param deferred_at: Seconds since the epoch; see :meth:`_not_too_soon`.
@@ -49,6 +50,7 @@ class SessionTrigger(BaseTrigger):
         try_number: int,
         retries_left: bool,
         resume: bool,
+        push_xcom: bool = True,
         store_connection: str = "cis_default",
         logged_bytes: int = 0,
         deferred_at: float = 0.0,
@@ -60,6 +62,7 @@ class SessionTrigger(BaseTrigger):
         self.try_number = try_number
         self.retries_left = retries_left
         self.resume = resume
+        self.push_xcom = push_xcom
         self.store_connection = store_connection
         self.logged_bytes = logged_bytes
         self.deferred_at = deferred_at or time.time()
@@ -75,6 +78,7 @@ class SessionTrigger(BaseTrigger):
                 "try_number": self.try_number,
                 "retries_left": self.retries_left,
                 "resume": self.resume,
+                "push_xcom": self.push_xcom,
                 "store_connection": self.store_connection,
                 "logged_bytes": self.logged_bytes,
                 "deferred_at": self.deferred_at,
@@ -98,12 +102,13 @@ class SessionTrigger(BaseTrigger):
                 async with AsyncNodeClient("trigger") as node:
                     async for record in node.watch(self.session_id):
                         pause = _PAUSE
-                        log.follow(record)
-                    log.finish(record)
+                        while log.step(record):  # noqa: ASYNC110  others get their turn
+                            await asyncio.sleep(0)
+                    log.finish()
                     return record
             except UsageError as error:
                 return self._lost(str(error))
-            except (NodeUnreachable, OSError) as error:
+            except (NodeUnreachable, ProtocolError, OSError) as error:
                 # The coordinator was stopped or killed; its workers go on, and the next one finds them.
                 self.log.warning("session %s: %s; asking again", self.session_id, error)
                 await asyncio.sleep(pause)
@@ -121,7 +126,7 @@ class SessionTrigger(BaseTrigger):
                 return result
             except UsageError:
                 return result
-            except (StoreError, NodeUnreachable, OSError) as error:
+            except (StoreError, NodeUnreachable, ProtocolError, OSError) as error:
                 # The result is safe on the node's disk: better late than lost.
                 self.log.warning("session %s: its result is not stored yet: %s", self.session_id, error)
                 await asyncio.sleep(pause)
@@ -129,7 +134,7 @@ class SessionTrigger(BaseTrigger):
 
     async def _event(self, result: AgentResult) -> TriggerEvent:
         end = end_of_try(result)
-        xcoms = {"return_value": result.to_dict()}
+        xcoms = {"return_value": result.to_dict()} if self.push_xcom else None
         if end is TryEnd.SUCCESS and not self.resume:
             return TaskSuccessEvent(xcoms=xcoms)
         if end is TryEnd.RETRY or (end is TryEnd.FINAL and not self.retries_left):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from cis_provider.errors import ConfigError
 from cis_provider.model.placeholders import substitute
 from cis_provider.model.session import SessionRequest
 from cis_provider.model.text import variable_name
@@ -77,6 +78,11 @@ def agent_environment(
     limit = min(INPUT_VARIABLE_LIMIT, _ALL_INPUTS_LIMIT // max(1, len(request.inputs)))
     for agent_id, text in request.inputs.items():
         env[f"CIS_OUTPUT_{variable_name(agent_id)}"] = _as_variable(text, limit)
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ConfigError(
+                f"env: {name!r}: a name has no '=', and neither name nor value a null character"
+            )
     return env
 
 

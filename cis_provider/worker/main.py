@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from cis_provider import paths
 from cis_provider.errors import CisError, ConfigError
@@ -13,6 +14,8 @@ from cis_provider.files import lock_for_life, private_folder
 from cis_provider.identity import node_id
 from cis_provider.model.scope import TaskScope
 from cis_provider.worker.server import WorkerServer
+
+_THREADS = 256
 
 
 def run(name: str, scope: str) -> int:
@@ -37,6 +40,8 @@ def run(name: str, scope: str) -> int:
 
 async def _serve(server: WorkerServer) -> None:
     loop = asyncio.get_running_loop()
+    # Work on workspaces may wait for a network or a lock; the default of a few threads would be used up by that.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="workspace"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     await server.run()

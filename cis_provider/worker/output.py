@@ -78,8 +78,13 @@ def _masked(written: Path, mask: SecretMask) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     with written.open("rb") as source:
         while chunk := source.read(_CHUNK):
-            yield decoder.decode(mask.feed(chunk))
-    yield decoder.decode(mask.finish(), final=True)
+            yield _storable(decoder.decode(mask.feed(chunk)))
+    yield _storable(decoder.decode(mask.finish(), final=True))
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes no null character in a text."""
+    return text.replace("\0", "\ufffd")
 
 
 def _plain(log: Path) -> Iterator[str]:

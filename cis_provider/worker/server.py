@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 
 from cis_provider import __version__, paths, settings
-from cis_provider.errors import ProtocolError
+from cis_provider.errors import ProtocolError, WorkerLeaving
 from cis_provider.model.result import AgentResult
 from cis_provider.wire.messages import (
     Alive,
@@ -96,15 +96,20 @@ class WorkerServer:
         if start.session_id in self._sessions:
             return
         if self._stopping.is_set():
-            raise ProtocolError(f"{self.name} is leaving")
+            raise WorkerLeaving(f"{self.name} is leaving")
         leftovers.remember(self.name, start.session_id)
-        session = Session(
-            start.session_id,
-            start.request,
-            worker=self.name,
-            node_id=self._node_id,
-            on_change=lambda: self._note_change(start.session_id),
-        )
+        try:
+            session = Session(
+                start.session_id,
+                start.request,
+                worker=self.name,
+                node_id=self._node_id,
+                on_change=lambda: self._note_change(start.session_id),
+            )
+        except BaseException:
+            # The note says "I have it", and it has not.
+            leftovers.forget(self.name, start.session_id)
+            raise
         self._sessions[start.session_id] = session
         self._idle.set()
         task = asyncio.create_task(self._run(session), name=start.session_id)

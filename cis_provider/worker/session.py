@@ -27,11 +27,13 @@ from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog, handed_on
 from cis_provider.worker.terminal import Terminal
 from cis_provider.workspaces import manager as workspaces
+from cis_provider.workspaces.manager import PreparedWorkspace
 
 log = logging.getLogger(__name__)
 
-#: Seconds for output of processes that outlive the agent's own: a pipe's last words, not a daemon's life.
-_DRAIN = 0.5
+#: Seconds of silence after which processes that outlive the agent's own are ended, and seconds that they may
+#: go on talking.
+_DRAIN, _LAST_WORDS = 0.5, 30.0
 
 
 class StopOrder(NamedTuple):
@@ -116,13 +118,7 @@ class Session:
     async def _result(self) -> AgentResult:
         try:
             runtime = registry.load(self.request.agent_type)
-            prepared = await asyncio.to_thread(
-                workspaces.prepare,
-                self.request.workspace,
-                session_id=self.session_id,
-                key=self.request.key,
-                node_id=self._node_id,
-            )
+            prepared = await self._prepared()
         except PermanentAgentError as error:
             return self._failure("unsupported", str(error))
         except WorkspaceError as error:
@@ -130,6 +126,8 @@ class Session:
         except Exception as error:
             log.exception("session %s: its workspace could not be prepared", self.session_id)
             return self._failure("workspace", f"{type(error).__name__}: {error}")
+        if prepared is None:
+            return self._failure(*self._stop.result())
         self._workspace = str(prepared.path)
         if prepared.note:
             log.info("session %s: %s", self.session_id, prepared.note)
@@ -143,6 +141,21 @@ class Session:
             result, commit=end.commit, branch=end.branch, diff_stat=end.diff_stat, workspace_note=end.note
         )
         return _with_trouble(result, end.error) if end.error else result
+
+    async def _prepared(self) -> PreparedWorkspace | None:
+        """The workspace; ``None`` when a stop came first, which does not wait for a slow clone."""
+        preparing = asyncio.ensure_future(
+            asyncio.to_thread(
+                workspaces.prepare,
+                self.request.workspace,
+                session_id=self.session_id,
+                key=self.request.key,
+                node_id=self._node_id,
+            )
+        )
+        either: set[asyncio.Future[Any]] = {preparing, self._stop}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return await preparing if preparing.done() else None
 
     async def _work(self, runtime: Runtime, workspace: Path) -> AgentResult:
         if self._stop.done():
@@ -192,7 +205,11 @@ class Session:
         self._pid = terminal.pid
         self._state = SessionState.RUNNING
         self._started_at = time.time()
-        leftovers.remember(self._worker, self.session_id, terminal.pid)
+        try:
+            leftovers.remember(self._worker, self.session_id, terminal.pid)
+        except OSError as error:
+            # It runs already: it must be ended like any other, not be forgotten.
+            self._order(StopOrder("not_started", f"its process could not be noted on disk: {error}"))
         self._on_change()
         return terminal
 
@@ -213,7 +230,12 @@ class Session:
         return self._stop.result()
 
     async def _let_go(self, terminal: Terminal) -> None:
-        # A process that the agent left behind may still hold the terminal; nohup with a file does not.
+        """What the program left behind may finish its words (a ``tee``), but not stay."""
+        deadline, said = time.monotonic() + _LAST_WORDS, -1
+        while self._output.size > said and time.monotonic() < deadline:
+            said = self._output.size
+            if await terminal.drained(_DRAIN):
+                break
         processes.signal_group(terminal.pid, signal.SIGHUP)
         if not await terminal.drained(_DRAIN):
             processes.signal_group(terminal.pid, signal.SIGKILL)

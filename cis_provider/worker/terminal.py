@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import signal
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +114,13 @@ class Terminal:
 
 
 def _before_exec() -> None:
+    # A controlling terminal would have the kernel hang up on the program's children (a `tee`, for one) in the
+    # moment it exits, before they have written their last words. The terminal itself stays.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    terminal = os.open("/dev/tty", os.O_RDWR)
+    fcntl.ioctl(terminal, termios.TIOCNOTTY)
+    os.close(terminal)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Python ignores these two, and a child would inherit that: `producer | head` would never end quietly.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

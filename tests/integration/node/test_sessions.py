@@ -66,7 +66,7 @@ def test_nobody_is_there_to_type(node):
 
 
 def test_its_standard_output_is_a_terminal(node):
-    assert node.run("test -t 1 && stty size < /dev/tty").result.output == "40 120"
+    assert node.run("test -t 1 && stty size <&1").result.output == "40 120"
 
 
 def test_an_agent_sees_little_of_the_nodes_environment(node, monkeypatch):
@@ -284,3 +284,68 @@ def test_a_node_that_is_told_to_stop_stops_though_clients_stay_connected(node):
         client.stop(workers=True)
         node.wait_until(lambda: not any(processes.is_same(pid, when) for pid, when in started.items()))
         watching.close()
+
+
+def test_children_may_finish_their_last_words(node):
+    record = node.run("exec > >(tee log.txt) 2>&1; seq 1 20000; echo LAST")
+    assert record.last_line == "LAST"
+    assert record.output_bytes == sum(len(f"{n}\r\n") for n in range(1, 20001)) + len("LAST\r\n")
+
+
+def test_a_try_after_one_that_was_ended_begins_anew(node):
+    first = node.wait(node.submit("sleep 1000").session_id, started)
+    with NodeClient("test") as client:
+        client.end(first.session_id, "its time was over")
+        # While it is still dying, and with the same max_tries: this is no lost try.
+        second = client.submit(node.request("echo again", try_number=2))
+    assert second.record.session_id != first.session_id
+    assert node.ended(second.record.session_id).result.output == "again"
+
+
+def test_a_run_id_that_is_used_again_does_not_get_the_old_result(node):
+    first = node.run("echo old", try_number=3)
+    with NodeClient("test") as client:
+        client.collect(first.session_id, 3)
+    assert node.run("echo new", try_number=1).result.output == "new"
+
+
+def test_a_worker_that_is_leaving_is_waited_for(node):
+    stubborn = "trap '' HUP TERM; while :; do sleep 0.1; done"
+    node.wait(node.submit(stubborn, "a").session_id, started)
+    os.kill(node.worker_pid(), signal.SIGTERM)
+    assert node.run("echo next", "b").result.output == "next"
+
+
+def test_an_agent_that_is_ended_does_not_wait_for_a_slow_clone(node):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        repo = WorkspaceRequest(kind="worktree", repo=f"git://127.0.0.1:{silent.getsockname()[1]}/r")
+        record = node.submit("true", workspace=repo)
+        node.wait(record.session_id, lambda r: r.state == "starting")
+        assert node.run("echo quick", "b").result.output == "quick"
+        with NodeClient("test") as client:
+            client.end(record.session_id, "enough")
+        assert node.ended(record.session_id, timeout=5).result.subtype == "killed"
+
+
+def test_a_session_whose_folder_is_gone_does_not_stop_the_node(node, monkeypatch):
+    import shutil
+
+    monkeypatch.setenv("CIS_DAG_LOCAL_MAX_WORKERS", "1")
+    node.wait(node.submit("sleep 2", "a").session_id, started)
+    lost = node.submit("true", "b")
+    node.kill(node.coordinator_pid())
+    shutil.rmtree(paths.session_dir(lost.session_id))
+    assert node.ended(lost.session_id).result.subtype == "not_started"
+    assert node.run("echo on", "c").result.output == "on"
+
+
+def test_null_characters_do_not_reach_the_result(node):
+    assert node.run("printf 'a\\0b' > $CIS_OUTPUT").result.output == "a\ufffdb"
+
+
+def test_an_environment_that_no_program_can_have_is_refused(node):
+    result = node.run("true", env={"A=B": "c"}).result
+    assert result.subtype == "unsupported"
+    assert "A=B" in result.error
