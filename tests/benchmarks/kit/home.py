@@ -35,6 +35,9 @@ def temporary_home(**settings: str) -> Iterator[Path]:
     # Its absence is worth more than any code of ours: see embedded/bytecode.py.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.update(settings, CIS_HOME=str(home), CIS_RUNTIME_DIR=str(runtime))
+    # A BashOperator's bash has a socket as standard input. Without a shell above it (cron, nohup) it takes that
+    # for a remote login and reads ~/.bashrc: what stands in there would be counted against the peer.
+    os.environ["SHLVL"] = "2"
     try:
         yield home
     finally:
