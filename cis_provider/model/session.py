@@ -71,7 +71,7 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     the values of ``secrets``, which are kept in memory only.
 
     :param try_number: Airflow's number of the try that submits.
-    :param max_tries: Airflow's ``max_tries`` then: a clear raises it, a lost try does not.
+    :param max_tries: Airflow's ``max_tries`` then: a clear changes it, a lost try does not.
     :param agent_id: The agent's id in its file, also its task id.
     :param agent_type: Name of the runtime.
     :param command: For ``shell`` a bash script, for the others the prompt.

@@ -145,7 +145,7 @@ def test_each_agent_gets_the_output_of_the_one_before(runs):
     assert run.task("find")["trigger"] is None
 
 
-def test_the_pool_of_the_dag_appears_by_itself_and_follows_the_file(runs, embedded_airflow):
+def test_the_pool_of_the_dag_appears_by_itself(runs, embedded_airflow):
     run = runs.up([{"id": "a", "command": "true"}], max_workers=3)
     assert run.ended() == "success"
     status, pool = embedded_airflow.request(f"/api/v2/pools/cis-dag-{run.dag_id}")
