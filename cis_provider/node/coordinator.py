@@ -22,6 +22,7 @@ from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import Decision, SessionRecord, SessionRequest, SessionState, decide_submit
 from cis_provider.node.admission import admit
 from cis_provider.node.book import SessionBook
+from cis_provider.node.fleet import WorkerFleet
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.node.workers import WorkerLink
@@ -55,12 +56,11 @@ class Coordinator:
         self, store: SessionStore, secrets: SecretKeeper, *, clock: Callable[[], float] = time.time
     ) -> None:
         self.book = SessionBook(store, secrets, clock)
-        self.links: dict[str, WorkerLink] = {}
+        self.fleet = WorkerFleet(on_event=self._heard, on_lost=self._lost)
         self._store = store
         self._clock = clock
         self._limit = int(settings.SETTINGS["dag.local.max_workers"].default)
         self._stop_reasons: dict[str, str] = {}
-        self._links_starting: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- life ---------------------------------------------------------------------------------------
@@ -68,12 +68,7 @@ class Coordinator:
     async def recover(self) -> None:
         """Find again what an earlier coordinator was doing."""
         given = {record.scope for record in self.book if record.state is not SessionState.QUEUED}
-        for scope in sorted(given):
-            link = self._new_link(TaskScope.parse(scope))
-            if await link.join():
-                self.links[link.name] = link
-            else:
-                self._spawn_task(self._find_again(link))
+        await self.fleet.recover(TaskScope.parse(scope) for scope in sorted(given))
         if len(self.book):
             log.info("found %d sessions of an earlier coordinator", len(self.book))
         self._admit()
@@ -81,16 +76,14 @@ class Coordinator:
     async def stop_workers(self) -> None:
         """Have every worker end its sessions and leave, one that is just being started included."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        stops = [link.stop() for link in list(self.links.values())]
-        # A worker may be gone before its answer is read: it is on its way all the same.
-        await asyncio.gather(*stops, return_exceptions=True)
+        await self.fleet.stop()
 
     async def close(self) -> None:
         """Let go of the workers; they work on."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(link.close() for link in self.links.values()))
+        await self.fleet.close()
         self._store.close()
 
     # --- requests -----------------------------------------------------------------------------------
@@ -219,7 +212,7 @@ class Coordinator:
 
     async def _hand_over(self, record: SessionRecord, request: SessionRequest) -> None:
         for attempt in range(_HAND_OVERS):
-            link = await self._link(TaskScope.parse(record.scope))
+            link = await self.fleet.worker_for(TaskScope.parse(record.scope))
             if record.has_ended:
                 return
             try:
@@ -249,36 +242,14 @@ class Coordinator:
         return msgspec.structs.replace(request, secrets=secrets)
 
     async def _end_at_worker(self, worker: str, session_id: str, reason: str) -> None:
-        if link := self.links.get(worker):
+        if link := self.fleet.links.get(worker):
             try:
                 await link.end(session_id, reason)
             except CisError as error:
                 # Its loss is noticed by the listener, which ends its processes.
                 log.warning("session %s could not be ended: %s", session_id, error)
 
-    # --- workers ------------------------------------------------------------------------------------
-
-    async def _link(self, scope: TaskScope) -> WorkerLink:
-        async with self._links_starting.setdefault(scope.worker_name, asyncio.Lock()):
-            if link := self.links.get(scope.worker_name):
-                return link
-            link = self._new_link(scope)
-            await link.start()
-            self.links[link.name] = link
-            return link
-
-    async def _find_again(self, link: WorkerLink) -> None:
-        """A worker of an earlier coordinator that does not answer: it is slow, or it is dead."""
-        async with self._links_starting.setdefault(link.name, asyncio.Lock()):
-            if await link.rejoin():
-                self.links[link.name] = link
-                return
-            leftovers.end_all(link.name)
-        self._reconcile(link.name, set())
-        self._admit()
-
-    def _new_link(self, scope: TaskScope) -> WorkerLink:
-        return WorkerLink(scope, on_event=self._heard, on_lost=self._lost)
+    # --- what workers say -----------------------------------------------------------------------------
 
     def _heard(self, link: WorkerLink, event: Alive | Progress | Finished) -> None:
         match event:
@@ -296,8 +267,6 @@ class Coordinator:
                 self._admit()
 
     def _lost(self, link: WorkerLink) -> None:
-        if self.links.get(link.name) is link:
-            del self.links[link.name]
         self._reconcile(link.name, set())
         self._admit()
 

@@ -135,11 +135,11 @@ class CoordinatorServer:
             max_workers=settings.integer("dag.local.max_workers"),
             running=running,
             queued=queued,
-            workers=[self._worker_info(name) for name in sorted(self._coordinator.links)],
+            workers=[self._worker_info(name) for name in sorted(self._coordinator.fleet.links)],
         )
 
     def _worker_info(self, name: str) -> WorkerInfo:
-        link = self._coordinator.links[name]
+        link = self._coordinator.fleet.links[name]
         sessions = self._coordinator.book.of_worker(name)
         queued = sum(session.state == "queued" for session in sessions)
         pid = link.welcome.pid if link.welcome else 0
