@@ -8,6 +8,7 @@ the environment. Few on purpose: what a DAG should decide stands in its CIS file
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,21 @@ from typing import Any
 from cis_provider.errors import ConfigError
 from cis_provider.paths import config_file
 
+Scalar = int | float | str
+
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its dotted name, default and meaning. The default's type is the setting's."""
+    """
+    One setting: its dotted name, default and meaning. The default's type is the setting's.
+
+    A list is written as one in the file, and with commas in the environment.
+    """
 
     name: str
-    default: int | float | str
+    default: Scalar | tuple[str, ...]
     meaning: str
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -34,20 +42,72 @@ class Setting:
 class Value:
     """A setting's value and where it was read: ``default``, the file's path, or ``$VARIABLE``."""
 
-    value: int | float | str
+    value: Scalar | tuple[str, ...]
     source: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Settings whose last name is anybody's: a limit for each account, say. All are whole numbers."""
+
+    name: str
+    meaning: str
+
+    @property
+    def variable(self) -> str:
+        """How its names in the environment begin."""
+        return "CIS_" + self.name.upper().replace(".", "_") + "_"
 
 
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
         Setting("dag.local.max_workers", 16, "Agents at work at once on this node, over all scopes."),
+        Setting(
+            "worker.max_concurrent_tasks", 4, "Agents at work at once in one scope; global has no limit."
+        ),
+        Setting(
+            "worker.scope_isolation",
+            "global",
+            "Scope of a DAG that names none: global, its own as project or dag_type, or its file's owner's.",
+            choices=("project", "user", "dag_type", "global"),
+        ),
+        Setting(
+            "worker.scope_prefixes",
+            ("project=proj-", "user=user-", "type=type-"),
+            "How a DAG's id begins that names its scope, as KIND=PREFIX.",
+        ),
+        Setting(
+            "worker.scope_suffixes",
+            ("-nightly", "-hourly", "-daily", "-weekly", "-manual"),
+            "Ends of a DAG's id that are no part of a scope's.",
+        ),
+        Setting("worker.max_per_node", 32, "Scope workers at a time; the one idle for longest leaves first."),
         Setting("worker.idle_exit", 300.0, "Seconds without a session after which a scope worker leaves."),
+        Setting(
+            "node.idle_exit",
+            300.0,
+            "Seconds without a session, worker or client after which a coordinator leaves that nobody started by hand.",
+        ),
+        Setting(
+            "node.lease",
+            3600.0,
+            "Seconds for which a node goes on without a word from Airflow or anybody; nothing new begins after that.",
+        ),
         Setting("node.keep_days", 14.0, "Days for which ended sessions and unused workspaces are kept."),
         Setting("airflow.url", "", "Address of the Airflow that `cis` talks to; empty: the embedded one."),
         Setting("airflow.user", "", "User name there."),
         Setting("airflow.password", "", "Password there."),
         Setting("airflow.token", "", "Bearer token there; takes the place of user and password."),
+    )
+}
+
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table("limits.runtime", "Sessions of one runtime at a time, e.g. limits.runtime.claude."),
+        Table("limits.account", "Sessions of one account at a time, e.g. limits.account.work."),
     )
 }
 
@@ -61,7 +121,7 @@ def resolve(name: str) -> Value:
     setting = SETTINGS[name]
     if (text := os.environ.get(setting.variable)) is not None:
         return Value(_convert(setting, text, f"${setting.variable}"), f"${setting.variable}")
-    found = _in_file(setting)
+    found = _in_file(setting.name)
     if found is None:
         return Value(setting.default, "default")
     return Value(_convert(setting, found, str(config_file())), str(config_file()))
@@ -69,12 +129,12 @@ def resolve(name: str) -> Value:
 
 def integer(name: str) -> int:
     """Value of a whole-number setting."""
-    return int(resolve(name).value)
+    return int(resolve(name).value)  # type: ignore[arg-type]
 
 
 def seconds(name: str) -> float:
     """Value of a setting that is a number with a fraction."""
-    return float(resolve(name).value)
+    return float(resolve(name).value)  # type: ignore[arg-type]
 
 
 def text(name: str) -> str:
@@ -82,7 +142,50 @@ def text(name: str) -> str:
     return str(resolve(name).value)
 
 
-def _in_file(setting: Setting) -> Any:
+def texts(name: str) -> tuple[str, ...]:
+    """Value of a setting that is a list."""
+    value = resolve(name).value
+    assert isinstance(value, tuple)
+    return value
+
+
+def table(name: str) -> dict[str, Value]:
+    """
+    Every entry of a table, by its last name.
+
+    In the environment a name is upper case, and whatever is no letter or digit an underscore: an entry of
+    the file that looks so is overridden, any other is known by its lower case.
+
+    :raises ConfigError: As for :func:`resolve`.
+    """
+    known = TABLES[name]
+    path = str(config_file())
+    found = _in_file(name)
+    if not isinstance(found, dict | None):
+        raise ConfigError(f"{path}: [{name}] must be a table")
+    values = {
+        last: Value(_convert(Setting(f"{name}.{last}", 1, ""), value, path), path)
+        for last, value in (found or {}).items()
+    }
+    names = {_as_variable(last): last for last in values}
+    for variable, given in os.environ.items():
+        if variable.startswith(known.variable) and (tail := variable.removeprefix(known.variable)):
+            last = names.get(tail, tail.lower())
+            setting = Setting(f"{name}.{last}", 1, "")
+            values[last] = Value(_convert(setting, given, f"${variable}"), f"${variable}")
+    return values
+
+
+def limits(name: str) -> dict[str, int]:
+    """The numbers of a table."""
+    return {last: int(value.value) for last, value in table(name).items()}  # type: ignore[arg-type]
+
+
+def _as_variable(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def _in_file(name: str) -> Any:
     path = config_file()
     try:
         here: Any = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -90,23 +193,38 @@ def _in_file(setting: Setting) -> Any:
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: no TOML: {error}") from None
-    for part in setting.name.split("."):
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    for part in name.split("."):
         if not isinstance(here, dict):
-            raise ConfigError(f"{path}: [{setting.name.rpartition('.')[0]}] must be a table")
+            raise ConfigError(f"{path}: [{name.rpartition('.')[0]}] must be a table")
         if part not in here:
             return None
         here = here[part]
     return here
 
 
-def _convert(setting: Setting, value: Any, source: str) -> int | float | str:
+def _convert(setting: Setting, value: Any, source: str) -> Scalar | tuple[str, ...]:
+    if isinstance(setting.default, tuple):
+        return _convert_list(setting, value, source)
     kind = type(setting.default)
     try:
         if isinstance(value, dict | list | bool):
             raise ValueError
-        converted: int | float | str = kind(value)
+        converted = kind(value)
     except (TypeError, ValueError):
         raise ConfigError(f"{source}: {setting.name} = {value!r} is no {kind.__name__}") from None
-    if not isinstance(converted, str) and converted <= 0:
+    if not isinstance(converted, str) and not converted > 0:
         raise ConfigError(f"{source}: {setting.name} = {value!r} must be above zero")
+    if setting.choices and converted not in setting.choices:
+        choices = ", ".join(setting.choices)
+        raise ConfigError(f"{source}: {setting.name} = {value!r} is none of {choices}")
     return converted
+
+
+def _convert_list(setting: Setting, value: Any, source: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    raise ConfigError(f"{source}: {setting.name} = {value!r} is no list of texts")

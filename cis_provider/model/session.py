@@ -36,6 +36,9 @@ class SessionState(StrEnum):
     """There is a result; it stays until it is collected and its keep time is over."""
 
 
+Exclusive = Literal["run", "agent", "no"]
+"""Whom a scope belongs to: one run at a time, one agent at a time, or whoever finds a place."""
+
 WorkspaceKind = Literal["fresh", "folder", "worktree", "from_agent"]
 
 
@@ -76,6 +79,10 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     :param agent_type: Name of the runtime.
     :param command: For ``shell`` a bash script, for the others the prompt.
     :param scope: Text of a :class:`~cis_provider.model.scope.TaskScope`.
+    :param exclusive: How the agent wants its scope: for its run alone, for itself alone, or as it comes.
+    :param turn: Scopes that its run wants for itself alone, all at once, from its first agent to its last.
+    :param dag_limit: Agents of this DAG at work at once on this node; 0: no limit.
+    :param account: Whose login it uses; agents of one account may be limited. Empty: nobody's.
     :param env: Variables for the agent; values may hold ``${NAME}``, which the worker fills in.
     :param secrets: Values for ``${NAME}`` in ``env``, by name; masked wherever the agent prints them.
     :param inputs: Whole output of each direct dependency, by agent id.
@@ -92,6 +99,10 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     agent_type: str
     command: str
     scope: str = "global"
+    exclusive: Exclusive = "no"
+    turn: tuple[str, ...] = ()
+    dag_limit: int = 0
+    account: str = ""
     env: dict[str, str] = {}
     secrets: dict[str, str] = {}
     inputs: dict[str, str] = {}

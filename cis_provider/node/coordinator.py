@@ -59,7 +59,7 @@ class Coordinator:
         self.fleet = WorkerFleet(on_event=self._heard, on_lost=self._lost)
         self._store = store
         self._clock = clock
-        self._limit = int(settings.SETTINGS["dag.local.max_workers"].default)
+        self._limit = 16
         self._stop_reasons: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 

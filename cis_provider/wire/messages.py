@@ -71,6 +71,19 @@ class Submitted(msgspec.Struct, tag=True, frozen=True):
     at_work: int = 0
 
 
+class NotYet(msgspec.Struct, tag=True, frozen=True):
+    """
+    The answer to a :class:`Submit` whose run must wait for its turn: nothing was accepted, its place in the
+    line is on disk. Ask again; until then, hold nothing.
+
+    :param reason: What it waits for, in words.
+    :param ahead: Runs that go before it, the one whose turn it is first.
+    """
+
+    reason: str
+    ahead: list[tuple[str, str]]
+
+
 class Watch(msgspec.Struct, tag=True, frozen=True):
     """Send :class:`Changed` now, at each change, and a last time at the end (``state`` is ``ended``)."""
 
@@ -124,7 +137,7 @@ class Sessions(msgspec.Struct, tag=True, frozen=True):
 
 
 class HeldRuns(msgspec.Struct, tag=True, frozen=True):
-    """Which runs hold folders? Answer: :class:`Runs`."""
+    """Which runs hold folders or scopes, or wait for their turn? Answer: :class:`Runs`."""
 
 
 class Runs(msgspec.Struct, tag=True, frozen=True):
@@ -134,9 +147,48 @@ class Runs(msgspec.Struct, tag=True, frozen=True):
 
 
 class ReleaseRuns(msgspec.Struct, tag=True, frozen=True):
-    """These runs are over: let go of their folders. Answer: :class:`Ok`."""
+    """These runs are over: let go of what they hold and wait for. Answer: :class:`Ok`."""
 
     runs: list[tuple[str, str]]
+
+
+class Vouch(msgspec.Struct, tag=True, frozen=True):
+    """
+    These sessions are wanted by tasks that Airflow knows. Answer: :class:`Ok`.
+
+    A session that nobody vouches for or watches, though an Airflow is there, ends after a while.
+    """
+
+    session_ids: list[str]
+
+
+class ListTurns(msgspec.Struct, tag=True, frozen=True):
+    """Whose turn is it? Answer: :class:`Turns`."""
+
+
+class TurnInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A run that has scopes for itself, or waits for them.
+
+    :param scopes: Texts of the scopes.
+    :param waiting_for: Why it waits, in words; empty: it is its turn.
+    :param arrived: Whether an agent of it was accepted since its turn began.
+    :param since: Seconds since the epoch: when it asked first.
+    """
+
+    dag_id: str
+    run_id: str
+    scopes: tuple[str, ...]
+    waiting_for: str = ""
+    arrived: bool = False
+    priority: int = 2
+    since: float = 0.0
+
+
+class Turns(msgspec.Struct, tag=True, frozen=True):
+    """Those whose turn it is, then the waiting in their order."""
+
+    turns: list[TurnInfo]
 
 
 class NodeStatus(msgspec.Struct, tag=True, frozen=True):
@@ -168,6 +220,18 @@ class Status(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     running: int
     queued: int
     workers: list[WorkerInfo]
+
+
+class StopWorker(msgspec.Struct, tag=True, frozen=True):
+    """
+    Have a scope worker leave. Answer: :class:`Ok`, before it is gone.
+
+    :param name: The worker's, e.g. ``worker-global``.
+    :param now: End its sessions; else it finishes them first, and gets no new ones.
+    """
+
+    name: str
+    now: bool = False
 
 
 class Stop(msgspec.Struct, tag=True, frozen=True):
@@ -231,9 +295,21 @@ class Finished(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 ToCoordinator = (
-    Hello | Submit | Watch | Collect | End | ListSessions | HeldRuns | ReleaseRuns | NodeStatus | Stop
+    Hello
+    | Submit
+    | Watch
+    | Collect
+    | End
+    | ListSessions
+    | HeldRuns
+    | ReleaseRuns
+    | Vouch
+    | ListTurns
+    | NodeStatus
+    | StopWorker
+    | Stop
 )
-FromCoordinator = Welcome | Failure | Ok | Submitted | Changed | Sessions | Runs | Status
+FromCoordinator = Welcome | Failure | Ok | Submitted | NotYet | Changed | Sessions | Runs | Turns | Status
 ToWorker = Hello | Start | EndSession | Subscribe | Stop
 FromWorker = Welcome | Failure | Ok | Alive | Progress | Finished
 
