@@ -11,6 +11,8 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from cis_provider.errors import ConfigError
@@ -187,14 +189,7 @@ def _as_variable(name: str) -> str:
 
 def _in_file(name: str) -> Any:
     path = config_file()
-    try:
-        here: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: no TOML: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    here = _document(path)
     for part in name.split("."):
         if not isinstance(here, dict):
             raise ConfigError(f"{path}: [{name.rpartition('.')[0]}] must be a table")
@@ -202,6 +197,24 @@ def _in_file(name: str) -> Any:
             return None
         here = here[part]
     return here
+
+
+def _document(path: Path) -> Any:
+    try:
+        stat = path.stat()
+        return _parsed(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: no TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, *_version: int) -> Any:
+    # A coordinator asks for its limits at every change of a session.
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _convert(setting: Setting, value: Any, source: str) -> Scalar | tuple[str, ...]:

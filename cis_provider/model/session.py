@@ -119,6 +119,7 @@ class SessionRecord(msgspec.Struct, kw_only=True):
 
     :param try_number: The try it works for now; a try that adopts it writes its own number here.
     :param waiting_for: While queued: what for, in words. Empty otherwise.
+    :param resting: While running: its process is stopped until a limit resets.
     :param last_line: The last line of output with anything in it, without escape codes.
     :param output_bytes: Size of ``output.log``, for readers that follow it.
     :param collected_by: The try that took the result; 0: nobody yet.
@@ -133,10 +134,14 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     agent_type: str
     scope: str
     worker: str
+    exclusive: Exclusive = "no"
+    dag_limit: int = 0
+    account: str = ""
     priority: int = 2
     position: int = 0
     state: SessionState = SessionState.QUEUED
     waiting_for: str = ""
+    resting: bool = False
     workspace: str = ""
     last_line: str = ""
     output_bytes: int = 0

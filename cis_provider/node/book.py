@@ -18,7 +18,7 @@ from cis_provider.errors import UsageError, WorkspaceError
 from cis_provider.model.result import AgentResult, Subtype
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest, SessionState
-from cis_provider.node.admission import Waiting
+from cis_provider.node.admission import Place, Waiting
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.wire.messages import Changed, Finished, Progress
@@ -150,15 +150,20 @@ class SessionBook:
         return [
             Waiting(
                 record.session_id,
-                run_of(record),
+                place_of(record),
                 record.priority,
                 self._sequence[record.session_id],
+                dag_limit=record.dag_limit,
                 predecessor=oldest[record.key] < self._sequence[record.session_id],
                 claim=self._claims[record.session_id],
             )
             for record in self._alive.values()
             if record.state is SessionState.QUEUED
         ]
+
+    def places_taken(self) -> list[Place]:
+        """Places of the sessions at work."""
+        return [place_of(record) for record in self if record.state is not SessionState.QUEUED]
 
     def accept(self, request: SessionRequest) -> SessionRecord:
         """
@@ -178,6 +183,9 @@ class SessionBook:
             agent_type=request.agent_type,
             scope=str(scope),
             worker=scope.worker_name,
+            exclusive=request.exclusive,
+            dag_limit=request.dag_limit,
+            account=request.account,
             priority=request.priority,
             position=request.position,
             created_at=self._clock(),
@@ -202,7 +210,8 @@ class SessionBook:
         record = self._alive.get(progress.session_id)
         if record is None:
             return
-        moved = record.state != progress.state
+        moved = record.state != progress.state or record.resting != progress.resting
+        record.resting = progress.resting
         record.state = SessionState(progress.state)
         record.pid, record.workspace = progress.pid, progress.workspace
         record.started_at = progress.started_at
@@ -249,6 +258,18 @@ class SessionBook:
     def _wake(self, session_id: str) -> None:
         for event in self._watchers.get(session_id, ()):
             event.set()
+
+
+def place_of(record: SessionRecord) -> Place:
+    """What a session takes while it is at work."""
+    return Place(
+        run_of(record),
+        record.scope,
+        record.agent_type,
+        record.account,
+        alone=record.exclusive == "agent",
+        resting=record.resting,
+    )
 
 
 def run_of(record: SessionRecord) -> tuple[str, str]:

@@ -32,16 +32,22 @@ from cis_provider.wire.messages import (
     HeldRuns,
     Hello,
     ListSessions,
+    ListTurns,
     Message,
     NodeStatus,
+    NotYet,
     Ok,
     ReleaseRuns,
     Runs,
     Sessions,
     Status,
     Stop,
+    StopWorker,
     Submit,
     Submitted,
+    TurnInfo,
+    Turns,
+    Vouch,
     Watch,
     Welcome,
 )
@@ -79,13 +85,14 @@ class NodeClient:
         """Hang up."""
         self._socket.close()
 
-    def submit(self, request: SessionRequest) -> Submitted:
+    def submit(self, request: SessionRequest) -> Submitted | NotYet:
         """
         Have an agent run, or join what runs for it; it is on disk when this returns.
 
+        :return: :class:`NotYet` when another run has the scope: nothing was accepted, ask again.
         :raises TransientAgentError: A later try of the task has been here.
         """
-        return self._ask(Submit(request), Submitted)
+        return self._ask(Submit(request), Submitted, NotYet)
 
     def watch(self, session_id: str, *, timeout: float) -> Iterator[SessionRecord]:
         """
@@ -134,12 +141,28 @@ class NodeClient:
         return self._ask(NodeStatus(), Status)
 
     def held_runs(self) -> list[tuple[str, str]]:
-        """Runs, as (dag id, run id), that have folders."""
+        """Runs, as (dag id, run id), that have folders or scopes, or wait for them."""
         return self._ask(HeldRuns(), Runs).runs
 
     def release_runs(self, runs: list[tuple[str, str]]) -> None:
-        """These runs are over: let go of their folders."""
+        """These runs are over: let go of what they hold and wait for."""
         self._ask(ReleaseRuns(runs), Ok)
+
+    def vouch(self, vouch: Vouch) -> None:
+        """Say what an Airflow knows and wants."""
+        self._ask(vouch, Ok)
+
+    def turns(self) -> list[TurnInfo]:
+        """Runs that have scopes for themselves, then those that wait, in their order."""
+        return self._ask(ListTurns(), Turns).turns
+
+    def stop_worker(self, name: str, *, now: bool = False) -> None:
+        """
+        Have a scope worker leave: when its sessions have ended, or ``now``, with them.
+
+        :raises UsageError: No worker of that name runs.
+        """
+        self._ask(StopWorker(name, now), Ok)
 
     def stop(self, *, workers: bool = False) -> None:
         """Have the coordinator leave; with ``workers``, they end their sessions and leave, too."""
@@ -162,11 +185,11 @@ class NodeClient:
                 sock.close()
                 raise
 
-    def _ask(self, request: Message, answer: type[M]) -> M:
+    def _ask(self, request: Message, *answers: type[M]) -> M:
         try:
             self._socket.settimeout(self._timeout)
             self._socket.sendall(frames.encode(request))
-            return _expect(frames.read_blocking(self._socket), answer)
+            return _expect(frames.read_blocking(self._socket), *answers)
         except OSError as error:
             raise NodeUnreachable(f"the coordinator did not answer: {error}") from None
 
@@ -223,14 +246,14 @@ class AsyncNodeClient:
             return _expect(await frames.read(self._reader), answer)
 
 
-def _expect(message: Message | None, kind: type[M]) -> M:
+def _expect(message: Message | None, *kinds: type[M]) -> M:
     """
     :raises CisError: The peer refused, went away, or said something else.
     """
-    if isinstance(message, kind):
+    if isinstance(message, kinds):
         return message
     if isinstance(message, Failure):
         raise _ERRORS.get(message.code, NodeUnreachable)(message.message)
     if message is None:
         raise NodeUnreachable("the coordinator went away")
-    raise ProtocolError(f"expected {kind.__name__}, got {type(message).__name__}")
+    raise ProtocolError(f"expected {kinds[0].__name__}, got {type(message).__name__}")

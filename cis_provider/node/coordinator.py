@@ -12,6 +12,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -20,13 +21,14 @@ from cis_provider import settings
 from cis_provider.errors import CisError, ConfigError, NodeUnreachable, TransientAgentError, WorkerLeaving
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import Decision, SessionRecord, SessionRequest, SessionState, decide_submit
-from cis_provider.node.admission import admit
+from cis_provider.node.admission import Limits, admit
 from cis_provider.node.book import SessionBook
 from cis_provider.node.fleet import WorkerFleet
+from cis_provider.node.line import TurnLine
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.node.workers import WorkerLink
-from cis_provider.wire.messages import Alive, Finished, Progress, Submitted
+from cis_provider.wire.messages import Alive, Finished, NotYet, Progress, Submitted, TurnInfo, Vouch
 from cis_provider.worker import leftovers
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,9 @@ class Coordinator:
         self.fleet = WorkerFleet(on_event=self._heard, on_lost=self._lost)
         self._store = store
         self._clock = clock
-        self._limit = 16
+        self._line = TurnLine(store, lambda: self.book, clock)
+        self._limits = Limits(node=16, scope=4)
+        self._scope_slots: dict[str, int] = {}
         self._stop_reasons: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -88,9 +92,9 @@ class Coordinator:
 
     # --- requests -----------------------------------------------------------------------------------
 
-    def submit(self, request: SessionRequest) -> Submitted:
+    def submit(self, request: SessionRequest) -> Submitted | NotYet:
         """
-        Accept a request, or find the session that is its answer already.
+        Accept a request, find the session that is its answer already, or say that its run must wait.
 
         :raises TransientAgentError: A later try of the same task has been here.
         :raises StoreError: It could not be written; nothing was accepted.
@@ -100,11 +104,15 @@ class Coordinator:
         decision = decide_submit(newest, try_number=request.try_number, max_tries=request.max_tries)
         if decision is Decision.ADOPT and newest and newest.session_id in self._stop_reasons:
             decision = Decision.REPLACE
+        if decision in (Decision.START, Decision.REPLACE):
+            verdict = self._line.ask(request)
+            if not verdict.granted:
+                return NotYet(verdict.reason, list(verdict.ahead))
         if newest is None or decision is Decision.START:
-            record = self.book.accept(request)
+            record = self._accept(request)
         elif decision is Decision.REPLACE:
             self.end(newest.session_id, f"its task was cleared; try {request.try_number} begins anew")
-            record = self.book.accept(request)
+            record = self._accept(request)
         elif decision is Decision.STALE:
             raise TransientAgentError(
                 f"try {request.try_number} of {request.key} is over: try {newest.try_number} has its session "
@@ -143,33 +151,53 @@ class Coordinator:
             self.book.changed(record)
 
     def held_runs(self) -> list[tuple[str, str]]:
-        """Runs that have folders."""
-        return sorted(set(self._store.folders().values()))
+        """Runs that have folders or scopes, or wait for their turn."""
+        return sorted({*self._store.folders().values(), *self._line.runs()})
 
     def release_runs(self, runs: list[tuple[str, str]]) -> None:
         """These runs are over."""
         self._store.release_folders(runs)
+        self._line.release(runs)
         self._admit()
 
+    def vouch(self, vouch: Vouch) -> None:
+        """An Airflow says what it knows."""
+        self._line.vouch(vouch.runs)
+        if vouch.scope_slots != self._scope_slots:
+            self._scope_slots = vouch.scope_slots
+            self._admit()
+
+    def turns(self) -> list[TurnInfo]:
+        """Whose turn it is, and who waits."""
+        return self._line.info()
+
     def sweep(self) -> None:
-        """Forget sessions of long ago; give back folders of runs that have nobody at work for long."""
+        """Forget sessions of long ago; give back what runs have that are long without anybody at work."""
         now = self._clock()
         if count := self._store.forget_older(now - settings.seconds("node.keep_days") * 86400):
             log.info("forgot %d sessions that ended long ago", count)
         self._store.release_folders(self._store.abandoned_folders(now - _FOLDER_LEASE))
+        self._line.expire()
         self._admit()
+
+    def _accept(self, request: SessionRequest) -> SessionRecord:
+        try:
+            record = self.book.accept(request)
+        except CisError:
+            self._line.withdraw(request)
+            raise
+        self._line.arrive(request)
+        return record
 
     # --- admission ----------------------------------------------------------------------------------
 
     def _admit(self) -> None:
+        self._line.advance()
         queue = self.book.queue()
         if not queue:
             return
         admission = admit(
-            queue,
-            at_work=self.book.counts()[0],
-            limit=self._node_limit(),
-            held=self._store.folders(),
+            queue, at_work=self.book.places_taken(), limits=self._current_limits(), held=self._store.folders()
         )
         for path, run in admission.claims.items():
             self._store.take_folder(path, run, self._clock())
@@ -190,12 +218,17 @@ class Coordinator:
                 return
             self._spawn_task(self._begin(record), name=record.session_id)
 
-    def _node_limit(self) -> int:
+    def _current_limits(self) -> Limits:
         try:
-            self._limit = settings.integer("dag.local.max_workers")
+            self._limits = Limits(
+                node=settings.integer("dag.local.max_workers"),
+                scope=settings.integer("worker.max_concurrent_tasks"),
+                runtimes=settings.limits("limits.runtime"),
+                accounts=settings.limits("limits.account"),
+            )
         except ConfigError as error:
-            log.error("%s; the limit stays %d", error, self._limit)
-        return self._limit
+            log.error("%s; the limits stay as they were", error)
+        return replace(self._limits, scopes=self._scope_slots)
 
     async def _begin(self, record: SessionRecord) -> None:
         try:

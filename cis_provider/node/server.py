@@ -22,6 +22,7 @@ from cis_provider.wire.messages import (
     End,
     HeldRuns,
     ListSessions,
+    ListTurns,
     Message,
     NodeStatus,
     Ok,
@@ -31,6 +32,8 @@ from cis_provider.wire.messages import (
     Status,
     Stop,
     Submit,
+    Turns,
+    Vouch,
     Watch,
     Welcome,
     WorkerInfo,
@@ -103,6 +106,10 @@ class CoordinatorServer:
                 return Runs(coordinator.held_runs())
             case ReleaseRuns():
                 coordinator.release_runs(request.runs)
+            case Vouch():
+                coordinator.vouch(request)
+            case ListTurns():
+                return Turns(coordinator.turns())
             case NodeStatus():
                 return self._status()
             case Stop():

@@ -1,5 +1,5 @@
 """
-What the coordinator must not forget: sessions, their requests, and which run has which folder.
+What the coordinator must not forget: sessions, their requests, who has which folder and scope, who waits.
 
 SQLite, written before anything is acknowledged. Requests with their inputs are files of their own.
 """
@@ -18,10 +18,14 @@ from cis_provider import paths
 from cis_provider.errors import ConfigError, StoreError
 from cis_provider.files import private_folder, write_atomic
 from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest
+from cis_provider.node.turns import Ask, Turn
 from cis_provider.wire.messages import Finished
 
-_SCHEMA_VERSION = 1
-_SCHEMA = """
+_SCHEMA_VERSION = 2
+
+#: Statements that lead from each version to the next; version 0 is an empty file.
+_SCHEMA = (
+    """
 CREATE TABLE session (
     session_id TEXT PRIMARY KEY,
     sequence   INTEGER NOT NULL UNIQUE,
@@ -32,7 +36,15 @@ CREATE TABLE session (
 CREATE INDEX session_key ON session (dag_id, run_id, task_id, map_index, sequence);
 CREATE INDEX session_alive ON session (ended) WHERE ended = 0;
 CREATE TABLE folder (path TEXT PRIMARY KEY, dag_id TEXT NOT NULL, run_id TEXT NOT NULL, since REAL NOT NULL);
-"""
+""",
+    """
+CREATE TABLE turn (
+    dag_id TEXT NOT NULL, run_id TEXT NOT NULL, scopes TEXT NOT NULL, alone INTEGER NOT NULL,
+    priority INTEGER NOT NULL, sequence INTEGER NOT NULL, since REAL NOT NULL, stage TEXT NOT NULL,
+    PRIMARY KEY (dag_id, run_id, scopes, alone)
+);
+""",
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _record = msgspec.msgpack.Decoder(SessionRecord).decode
@@ -162,6 +174,44 @@ class SessionStore:
         """A run was at work in its folders until now."""
         self._db.execute("UPDATE folder SET since = ? WHERE dag_id = ? AND run_id = ?", (now, *run))
 
+    def turns(self) -> list[Turn]:
+        """Runs that have scopes for themselves, or wait for them, in the order of their asking."""
+        rows = self._db.execute(
+            "SELECT dag_id, run_id, scopes, alone, priority, sequence, since, stage FROM turn ORDER BY sequence"
+        )
+        return [
+            Turn(Ask((dag_id, run_id), tuple(scopes.split()), bool(alone), priority, sequence), since, stage)
+            for dag_id, run_id, scopes, alone, priority, sequence, since, stage in rows
+        ]
+
+    def keep_turn(self, turn: Turn) -> None:
+        """
+        Write down a run's turn, or its place in the line.
+
+        :raises StoreError: It could not be written.
+        """
+        ask = turn.ask
+        values = (
+            *ask.run,
+            " ".join(ask.scopes),
+            ask.alone,
+            ask.priority,
+            ask.sequence,
+            turn.since,
+            turn.stage,
+        )
+        try:
+            self._db.execute("INSERT OR REPLACE INTO turn VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        except sqlite3.Error as error:
+            raise StoreError(f"the turn of run {ask.run[1]} could not be written: {error}") from None
+
+    def drop_turn(self, turn: Turn) -> None:
+        """It is over."""
+        self._db.execute(
+            "DELETE FROM turn WHERE dag_id = ? AND run_id = ? AND scopes = ? AND alone = ?",
+            (*turn.ask.run, " ".join(turn.ask.scopes), turn.ask.alone),
+        )
+
     def abandoned_folders(self, before: float) -> list[tuple[str, str]]:
         """Runs with folders in which nobody is at work, nor was since ``before``."""
         return self._db.execute(
@@ -189,9 +239,9 @@ class SessionStore:
                 f"{self._path} was written by a newer version (schema {version}, this one knows {_SCHEMA_VERSION}); "
                 "install that version again"
             )
-        if version == 0:
+        if version < _SCHEMA_VERSION:
             with self._transaction():
-                for statement in _SCHEMA.split(";"):
+                for statement in ";".join(_SCHEMA[version:]).split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 

@@ -154,12 +154,19 @@ class ReleaseRuns(msgspec.Struct, tag=True, frozen=True):
 
 class Vouch(msgspec.Struct, tag=True, frozen=True):
     """
-    These sessions are wanted by tasks that Airflow knows. Answer: :class:`Ok`.
+    What an Airflow knows and wants. Answer: :class:`Ok`.
 
     A session that nobody vouches for or watches, though an Airflow is there, ends after a while.
+
+    :param session_ids: Sessions whose tasks it knows.
+    :param runs: Runs that are not over.
+    :param scope_slots: Slots of scopes' pools as they are now, by the scope's text; a human may have changed
+        them. -1: no limit.
     """
 
     session_ids: list[str]
+    runs: list[tuple[str, str]] = []
+    scope_slots: dict[str, int] = {}
 
 
 class ListTurns(msgspec.Struct, tag=True, frozen=True):
@@ -272,7 +279,11 @@ class Alive(msgspec.Struct, tag=True, frozen=True):
 
 
 class Progress(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """A session at work. ``state`` is ``starting`` or ``running``."""
+    """
+    A session at work. ``state`` is ``starting`` or ``running``.
+
+    ``resting``: its process is stopped until a limit resets.
+    """
 
     session_id: str
     state: str
@@ -281,6 +292,7 @@ class Progress(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     workspace: str = ""
     last_line: str = ""
     output_bytes: int = 0
+    resting: bool = False
 
 
 class Finished(msgspec.Struct, tag=True, frozen=True, kw_only=True):
