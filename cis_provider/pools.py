@@ -11,6 +11,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cis_provider.model.scope import TaskScope
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
@@ -41,6 +43,11 @@ class ScopedPool(NamedTuple):
     def description(self) -> str:
         """What people read in Airflow's list of pools."""
         return f"{self.purpose} (set to {self.slots} by cis)"
+
+
+def scope_pool_name(scope: TaskScope) -> str:
+    """Name of a scope's pool: ``cis-project-proj-a``."""
+    return f"{PREFIX}{scope.worker_name.removeprefix('worker-')}"
 
 
 def dag_pool_name(dag_id: str) -> str:

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 from cis_provider import paths
 from cis_provider.errors import CisError
 from cis_provider.files import is_locked, lock_for_life, private_folder
+from cis_provider.listeners.turns import bring_forward, scope_slots
 from cis_provider.model.session import SessionRecord
 from cis_provider.model.watch import TaskView, reason_to_end
 from cis_provider.node.client import NodeClient
+from cis_provider.wire.messages import Vouch
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks: an unwanted agent is gone within five seconds, two of them its own.
 EVERY = 1.5
+
+_UNFINISHED = frozenset({"queued", "running"})
 
 _TaskKey = tuple[str, str, str, int]
 Run = tuple[str, str]
@@ -97,7 +101,7 @@ class Sweep:
         self._our_runs: set[Run] = set()
 
     def once(self) -> None:
-        """End what is not wanted, and let go of folders of runs that are over."""
+        """End what is not wanted, vouch for what is, give back what ended runs had, and call who is next."""
         if not paths.coordinator_socket().exists():
             return
         from airflow.utils.session import create_session
@@ -107,10 +111,14 @@ class Sweep:
                 alive, held = node.sessions(alive=True), node.held_runs()
                 if not alive and not held:
                     return
+                turns = node.turns() if held else []
                 with create_session() as session:
                     tasks = _tasks(alive, session)
                     runs = _runs(held, session)
+                    slots = scope_slots({record.scope for record in alive}, session)
+                    bring_forward(turns, session)
                 self._end_unwanted(node, alive, tasks)
+                node.vouch(_vouch(alive, tasks, runs, slots))
                 self._release(node, held, runs)
         except CisError as error:
             log.debug("no sweep: %s", error)
@@ -129,9 +137,22 @@ class Sweep:
 
     def _release(self, node: NodeClient, held: list[Run], runs: dict[Run, str]) -> None:
         self._our_runs = {run for run in held if run in runs or run in self._our_runs}
-        over = [run for run in self._our_runs if runs.get(run) not in ("queued", "running")]
+        over = [run for run in self._our_runs if runs.get(run) not in _UNFINISHED]
         if over:
             node.release_runs(over)
+
+
+def _vouch(
+    alive: list[SessionRecord],
+    tasks: dict[_TaskKey, TaskView],
+    runs: dict[Run, str],
+    slots: dict[str, int],
+) -> Vouch:
+    return Vouch(
+        session_ids=[record.session_id for record in alive if _task_key(record) in tasks],
+        runs=[run for run, state in runs.items() if state in _UNFINISHED],
+        scope_slots=slots,
+    )
 
 
 def _task_key(record: SessionRecord) -> _TaskKey:

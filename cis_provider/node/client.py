@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cis_provider import paths
 from cis_provider.errors import (
@@ -92,7 +92,7 @@ class NodeClient:
         :return: :class:`NotYet` when another run has the scope: nothing was accepted, ask again.
         :raises TransientAgentError: A later try of the task has been here.
         """
-        return self._ask(Submit(request), Submitted, NotYet)
+        return cast("Submitted | NotYet", self._ask(Submit(request), Submitted, NotYet))
 
     def watch(self, session_id: str, *, timeout: float) -> Iterator[SessionRecord]:
         """

@@ -44,6 +44,7 @@ class TurnLine:
         now = clock()
         # Nobody could ask or vouch while no coordinator ran.
         self._asked = dict.fromkeys(self._turns, now)
+        self._tasks: dict[_Key, set[tuple[str, int]]] = {}
         self._alive = {turn.ask.run: now for turn in self._turns.values()}
 
     def ask(self, request: SessionRequest) -> Verdict:
@@ -53,13 +54,14 @@ class TurnLine:
         :raises StoreError: Its turn or place could not be written.
         """
         run = request.key.dag_id, request.key.run_id
-        self._alive[run] = self._clock()
-        if request.turn:
-            verdict = self._ask(Ask(run, request.turn, alone=True, priority=request.priority))
-            if not verdict.granted:
-                return verdict
+        asks = [Ask(run, request.turn, alone=True, priority=request.priority)] if request.turn else []
         if request.scope not in request.turn:
-            return self._ask(Ask(run, (request.scope,), alone=False, priority=request.priority))
+            asks.append(Ask(run, (request.scope,), alone=False, priority=request.priority))
+        for ask in asks:
+            verdict = self._ask(ask)
+            if not verdict.granted:
+                self._tasks.setdefault(_key(ask), set()).add((request.key.task_id, request.key.map_index))
+                return verdict
         return Verdict()
 
     def withdraw(self, request: SessionRequest) -> None:
@@ -73,6 +75,7 @@ class TurnLine:
         """Its agent was accepted."""
         run = request.key.dag_id, request.key.run_id
         for turn in self._of({run}):
+            self._tasks.get(_key(turn.ask), set()).discard((request.key.task_id, request.key.map_index))
             if turn.stage == "granted":
                 self._keep(replace(turn, stage="arrived"))
             elif not turn.ask.alone and turn.ask.scopes == (request.scope,):
@@ -137,6 +140,7 @@ class TurnLine:
                 arrived=turn.stage == "arrived",
                 priority=turn.ask.priority,
                 since=turn.since,
+                tasks=sorted(self._tasks.get(_key(turn.ask), ())),
             )
             for turn in turns
         ]
@@ -158,7 +162,7 @@ class TurnLine:
         turn = Turn(ask, known.since if known else now, "granted" if verdict.granted else "waiting")
         if turn != known:
             self._keep(turn)
-        self._asked[key] = now
+        self._asked[key] = self._alive[ask.run] = now
         return verdict
 
     def _waiting(self) -> list[Turn]:
@@ -189,6 +193,7 @@ class TurnLine:
         self._store.drop_turn(turn)
         key = _key(turn.ask)
         del self._turns[key], self._asked[key]
+        self._tasks.pop(key, None)
         if not self._of({turn.ask.run}):
             self._alive.pop(turn.ask.run, None)
 

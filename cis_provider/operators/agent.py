@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jinja2
 from airflow.sdk import BaseOperator
@@ -15,20 +15,22 @@ from cis_provider.errors import CisError, NodeUnreachable, PermanentAgentError, 
 from cis_provider.links.output import AgentOutputLink
 from cis_provider.listeners.sweep import triggerer_serves_node
 from cis_provider.model.duration import parse_duration
-from cis_provider.model.placeholders import guard, unguard
-from cis_provider.model.scope import TaskScope
-from cis_provider.model.session import SessionRecord
+from cis_provider.model.session import Exclusive, SessionRecord
 from cis_provider.node.client import NodeClient
+from cis_provider.operators import turns
 from cis_provider.operators.outputs import UpstreamOutputs
+from cis_provider.operators.rendering import guarded
 from cis_provider.operators.request import build_request
 from cis_provider.runtimes.registry import check_type
 from cis_provider.session_log import SessionLog
 from cis_provider.triggers.session import SessionTrigger
+from cis_provider.wire.messages import NotYet
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger  # noqa: F401
 
+    from cis_provider.model.session import SessionRequest
     from cis_provider.wire.messages import Submitted
 
 #: Seconds in which short work is awaited on the spot: deferring costs more than that.
@@ -39,9 +41,6 @@ _CROWD, _INLINE_IN_CROWD = 16, 0.25
 
 #: Seconds of one wait for news; the coordinator is asked again after that, or started if it is gone.
 _PATIENCE = 60.0
-
-#: No script holds this: a shell's ``${#array[@]}`` must not begin a Jinja comment.
-_NO_COMMENT = "\x00{#"
 
 
 class AgentOperator(BaseOperator):
@@ -60,14 +59,21 @@ class AgentOperator(BaseOperator):
     :param env: Variables for the agent; ``${NAME}`` is read on the node when the agent runs. (templated)
     :param timeout: Seconds, or text such as ``5m``, that the agent may be at work.
     :param rollback: Put the workspace back when the agent fails.
-    :param scope: Whose worker runs it: ``global``, ``project:ID``, ``user:ID`` or ``type:ID``.
+    :param scope: Whose worker runs it: ``global``, ``project:ID``, ``user:ID`` or ``type:ID``. A template is
+        settled when the run starts. (templated)
+    :param exclusive: ``run``: the scope belongs to one run at a time, from its first agent to its last; the
+        task of another run waits, rescheduled. ``agent``: to one agent at a time. ``no``: only numbers limit.
+        Default: ``run``, for the global scope ``no``.
+    :param max_workers: Agents of the DAG at work at once, where the task's pool is not the DAG's; 0: no limit.
+    :param account: Whose login it uses; a node may limit the agents of one account.
     :param priority: 0, the most urgent, to 3: the order in which agents get a place on the node.
     :param position: Place of the agent in its file, from 1; part of its name in ``cis dag ps``.
+    :param pool: Default: the pool of its scope, where that is neither global nor a template.
     :param pool_size: Slots that the task's pool gets, if it is one of ours and does not exist.
     :param deferrable: Whether to defer at all; an agent at work for an hour should not hold a worker.
     """
 
-    template_fields: Sequence[str] = ("prompt", "workspace", "env")
+    template_fields: Sequence[str] = ("prompt", "workspace", "env", "scope")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "prompt": "bash",
         "env": "json",
@@ -88,12 +94,19 @@ class AgentOperator(BaseOperator):
         timeout: float | str | None = None,
         rollback: bool = False,
         scope: str = "global",
+        exclusive: Exclusive | None = None,
+        max_workers: int = 0,
+        account: str = "",
         priority: int = 2,
         position: int = 0,
         pool_size: int | None = None,
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
+        self.scope = turns.checked_scope(scope)
+        self.exclusive = turns.checked_exclusive(exclusive)
+        if kwargs.get("pool") is None and (pool := turns.own_pool(self.scope)):
+            kwargs["pool"] = pool
         super().__init__(**kwargs)
         self.agent_type = agent_type
         self.prompt = prompt
@@ -103,10 +116,11 @@ class AgentOperator(BaseOperator):
         self.env = env
         self.timeout = parse_duration(timeout) if timeout is not None else None
         self.rollback = rollback
-        self.scope = str(TaskScope.parse(scope))
+        self.max_workers = max_workers
+        self.account = account
         self.priority = priority
         self.position = position
-        self.pool_size = pool_size
+        self.pool_size = pool_size if pool_size is not None else getattr(kwargs.get("pool"), "slots", None)
         self.deferrable = deferrable
         self._submitted: tuple[str, int] | None = None
 
@@ -121,8 +135,8 @@ class AgentOperator(BaseOperator):
         try:
             check_type(self.agent_type)
             outputs = UpstreamOutputs.of(context, self._input_ids())
-            request = build_request(self, context, outputs)
-            submitted = self._submit(request)
+            request = build_request(self, context, outputs, self._turn(context))
+            submitted = self._submit(context, request)
             record = submitted.record
             log = SessionLog(record.session_id, self.log)
             record = self._wait(record, log, _inline(submitted))
@@ -181,9 +195,20 @@ class AgentOperator(BaseOperator):
         except CisError as error:
             self.log.warning("session %s could not be told to end: %s", session_id, error)
 
-    def _submit(self, request: Any) -> Submitted:
+    def _turn(self, context: Context) -> tuple[str, ...]:
+        return turns.scopes_of_run(
+            context["dag"], AgentOperator, lambda scope: str(self.render_template(scope, context))
+        )
+
+    def _submit(self, context: Context, request: SessionRequest) -> Submitted:
         with NodeClient("operator") as node:
             answer = node.submit(request)
+        while isinstance(answer, NotYet):
+            if not turns.release_ended(context["ti"], answer, self.log):
+                turns.wait_for_turn(context, answer, self.log)
+            with NodeClient("operator") as node:
+                answer = node.submit(request)
+        turns.stop_waiting(context)
         record = answer.record
         self._submitted = (record.session_id, request.try_number)
         self.log.info(
@@ -251,27 +276,10 @@ class AgentOperator(BaseOperator):
         seen_oids: set[int],
     ) -> None:
         # The one place that mapped and plain tasks share.
-        strict = jinja_env.overlay(undefined=jinja2.StrictUndefined)
-        if self.agent_type == "shell":
-            strict.comment_start_string = _NO_COMMENT
-        else:
+        if self.agent_type != "shell":
             context = {**context, "outputs": UpstreamOutputs.of(context, self._input_ids())}
-        # An env or a prompt that is another task's output has no ${NAME} of its own yet.
-        env = {name: guard(str(value)) for name, value in self.env.items()} if _is_plain(self.env) else {}
-        if env:
-            self.env = {name: text for name, (text, _) in env.items()}
-        prompt = guard(self.prompt) if self.agent_type != "shell" and isinstance(self.prompt, str) else None
-        if prompt:
-            self.prompt = prompt[0]
-        super()._do_render_template_fields(parent, template_fields, context, strict, seen_oids)
-        if env and self.env:
-            self.env = {name: unguard(text, env[name][1]) for name, text in self.env.items()}
-        if prompt:
-            self.prompt = unguard(self.prompt, prompt[1])
-
-
-def _is_plain(env: object) -> TypeGuard[Mapping[str, str]]:
-    return isinstance(env, Mapping)
+        with guarded(self, jinja_env) as strict:
+            super()._do_render_template_fields(parent, template_fields, context, strict, seen_oids)
 
 
 def _inline(submitted: Submitted) -> float:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cis_provider.errors import PermanentAgentError
-from cis_provider.model.session import SessionKey, SessionRequest, WorkspaceRequest
+from cis_provider.model.session import Exclusive, SessionKey, SessionRequest, WorkspaceRequest
 from cis_provider.model.text import variable_name
 from cis_provider.node_environment import values_for
+from cis_provider.operators.turns import effective, settled_scope
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,19 +32,26 @@ class AgentFields(Protocol):
     base_folder: str
     rollback: bool
     scope: str
+    exclusive: Exclusive | None
+    max_workers: int
+    account: str
     timeout: float | None
     priority: int
     position: int
 
 
-def build_request(operator: AgentFields, context: Context, outputs: UpstreamOutputs) -> SessionRequest:
+def build_request(
+    operator: AgentFields, context: Context, outputs: UpstreamOutputs, turn: tuple[str, ...]
+) -> SessionRequest:
     """
+    :param turn: Scopes that the run wants for itself.
     :raises PermanentAgentError: A variable is unset, or the workspace names what is not there.
     :raises ConfigError: ``$CIS_HOME/env`` is of no use.
     :raises StoreError: Upstream outputs cannot be read.
     """
     ti: Any = context["ti"]
     shell = operator.agent_type == "shell"
+    scope = settled_scope(operator.scope)
     env = {name: _text(name, value) for name, value in (operator.env or {}).items()}
     secrets = values_for([*env.values(), *([] if shell else [operator.prompt])])
     _mask(secrets)
@@ -54,7 +62,11 @@ def build_request(operator: AgentFields, context: Context, outputs: UpstreamOutp
         agent_id=operator.task_id,
         agent_type=operator.agent_type,
         command=operator.prompt if shell else _prompt(operator.prompt, outputs),
-        scope=operator.scope,
+        scope=str(scope),
+        exclusive=effective(operator.exclusive, scope),
+        turn=turn,
+        dag_limit=operator.max_workers,
+        account=operator.account,
         env=env | _places(operator, outputs),
         secrets=secrets,
         inputs={agent_id: stored.output for agent_id, stored in outputs.stored.items()},

@@ -181,6 +181,7 @@ class TurnInfo(msgspec.Struct, frozen=True, kw_only=True):
     :param waiting_for: Why it waits, in words; empty: it is its turn.
     :param arrived: Whether an agent of it was accepted since its turn began.
     :param since: Seconds since the epoch: when it asked first.
+    :param tasks: Its tasks that wait, as (task id, map index).
     """
 
     dag_id: str
@@ -190,6 +191,7 @@ class TurnInfo(msgspec.Struct, frozen=True, kw_only=True):
     arrived: bool = False
     priority: int = 2
     since: float = 0.0
+    tasks: list[tuple[str, int]] = []
 
 
 class Turns(msgspec.Struct, tag=True, frozen=True):
