@@ -12,6 +12,7 @@ from cis_provider.cli import rows, runs
 from cis_provider.cli.airflow_api import AirflowApi
 from cis_provider.cli.connect import named_url
 from cis_provider.cli.records import RUNNING_STATES, DagRun, LogLine, TaskInstance
+from cis_provider.cli.status import PlanAgent
 from cis_provider.errors import AirflowRefused, UnreachableError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Gatherer:
             self.plan(run.dag_id),
             url=self.page(run),
             now=time.time(),
+            turn=self._turn(run) if any(ti.state == "up_for_reschedule" for ti in tasks) else "",
         )
         unexplained = [row for row in view.agents if row.status == "failed" and not row.session_id]
         reasons = {row: reason for row in unexplained[:_REASONS] if (reason := self._reason(row))}
@@ -139,7 +141,7 @@ class Gatherer:
 
             entry = find_entry(paths.dags_dir(), dag_id)
             if entry is not None:
-                return tuple(rows.PlanAgent(one.id, one.position, one.deps) for one in entry.agents)
+                return tuple(PlanAgent(one.id, one.position, one.deps) for one in entry.agents)
         try:
             return rows.plan_from_tasks(self.api.tasks(dag_id))
         except AirflowRefused as error:
@@ -159,6 +161,19 @@ class Gatherer:
         except (UnreachableError, OSError):
             self._close_node()
             return []
+
+    def _turn(self, run: DagRun) -> str:
+        """What a run that has not had its turn waits for."""
+        node = self.node()
+        if node is None:
+            return ""
+        try:
+            turns = node.turns()
+        except (UnreachableError, OSError):
+            self._close_node()
+            return ""
+        mine = [turn for turn in turns if (turn.dag_id, turn.run_id) == (run.dag_id, run.dag_run_id)]
+        return next((turn.waiting_for for turn in mine if turn.waiting_for), "")
 
     def node(self) -> NodeClient | None:
         """A client of this node's coordinator; None where none answers."""

@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from cis_provider.cli.rows import RunView, short_error
+from cis_provider.cli.rows import RunView
 from cis_provider.cli.screen import interactive, note
+from cis_provider.cli.status import short_error
 from cis_provider.cli.words import duration
 from cis_provider.errors import AirflowUnreachable
 

@@ -6,39 +6,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from cis_provider.cli.records import RUNNING_STATES, DagRun, Task, TaskInstance
 from cis_provider.cli.runs import agent_id
-from cis_provider.model.session import SessionRecord, SessionState
+from cis_provider.cli.status import PlanAgent, first_line, seconds_of, status_of
+from cis_provider.model.session import SessionRecord
 
 #: States of Airflow in which a task has been given to nobody yet, so that no session is its own.
 _NOT_BEGUN = (None, "scheduled", "queued", "none")
-_WORDS = {
-    "success": "done",
-    "failed": "failed",
-    "upstream_failed": "skipped",
-    "skipped": "skipped",
-    "removed": "skipped",
-    "up_for_retry": "retrying",
-    "up_for_reschedule": "waiting",
-    "scheduled": "queued",
-    "queued": "queued",
-}
 #: Classes of tasks that are agents.
 _AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator")
 
 UNFINISHED_WORDS = ("waiting", "queued", "running", "retrying")
-
-
-class PlanAgent(NamedTuple):
-    """An agent as its file has it: its id, its place from 1, and what it waits for."""
-
-    id: str
-    position: int
-    deps: tuple[str, ...]
 
 
 Plan = tuple[PlanAgent, ...]
@@ -136,8 +118,14 @@ def view(
     *,
     url: str,
     now: float,
+    turn: str = "",
 ) -> RunView:
-    """Put a run together. ``now``: seconds since the epoch."""
+    """
+    Put a run together.
+
+    :param now: Seconds since the epoch.
+    :param turn: Whose turn the run waits for, in words.
+    """
     by_agent: dict[str, list[TaskInstance]] = {}
     for ti in tasks:
         by_agent.setdefault(ti.task_id, []).append(ti)
@@ -147,7 +135,7 @@ def view(
     for agent in _with_strays(plan, by_agent):
         for ti in sorted(by_agent.get(agent.id, ()), key=lambda ti: ti.map_index):
             session = _session_of(ti, newest)
-            rows.append(_row(ti, session, agent, name, states, now))
+            rows.append(_row(ti, session, agent, name, states, now, turn))
     return RunView(
         run=name,
         dag_id=run.dag_id,
@@ -215,15 +203,16 @@ def _row(
     name: str,
     states: Mapping[str, str | None],
     now: float,
+    turn: str,
 ) -> Row:
-    status, output = _status(ti, session, agent, states)
+    status, output = status_of(ti, session, agent, states, turn)
     error = session.result.error if session and session.result and status in ("failed", "retrying") else ""
     return Row(
         id=agent_id(name, agent.position),
         agent=agent.id,
         status=status,
         output=output,
-        seconds=_seconds(ti, session, status, now),
+        seconds=seconds_of(ti, session, status, now),
         run=name,
         dag_id=ti.dag_id,
         run_id=ti.dag_run_id,
@@ -235,70 +224,6 @@ def _row(
         workspace=session.workspace if session else "",
         error=error,
     )
-
-
-def _status(
-    ti: TaskInstance, session: SessionRecord | None, agent: PlanAgent, states: Mapping[str, str | None]
-) -> tuple[str, str]:
-    """The word for a task's state, and what to say beside it."""
-    if ti.state in ("running", "deferred", "restarting"):
-        return _at_work(session)
-    if ti.state in (None, "none"):
-        before = [dep for dep in agent.deps if dep in states and states[dep] not in _ENDED]
-        return "waiting", f"waiting for {', '.join(before)}" if before else "waiting for the scheduler"
-    if ti.state == "upstream_failed":
-        culprits = [dep for dep in agent.deps if states.get(dep) in ("failed", "upstream_failed")]
-        return "skipped", f"{', '.join(culprits)} failed" if culprits else "an agent before it failed"
-    if ti.state == "scheduled":
-        return "queued", "waiting for a slot in Airflow"
-    if ti.state == "queued":
-        return "queued", "waiting for an Airflow worker"
-    word = _WORDS.get(ti.state or "", "waiting")
-    if session is None:
-        return word, ""
-    said = session.last_line
-    if word in ("failed", "retrying") and not said and session.result:
-        said = short_error(session.result.error)
-    if word == "done" and not said and session.result:
-        said = first_line(session.result.output).lstrip("# ")
-    return word, said
-
-
-_ENDED = ("success", "skipped", "failed", "upstream_failed", "removed")
-
-
-def _at_work(session: SessionRecord | None) -> tuple[str, str]:
-    if session is None:
-        return "running", "starting"
-    if session.state is SessionState.QUEUED:
-        return (
-            "queued",
-            f"waiting for {session.waiting_for}" if session.waiting_for else "waiting for a place",
-        )
-    if session.state is SessionState.STARTING:
-        return "running", session.last_line or "preparing its workspace"
-    return "running", session.last_line
-
-
-def _seconds(ti: TaskInstance, session: SessionRecord | None, status: str, now: float) -> float:
-    if status in ("waiting", "queued", "skipped"):
-        return 0.0
-    if session is not None and session.started_at:
-        return max(0.0, (session.ended_at or now) - session.started_at)
-    if ti.start_date is None:
-        return 0.0
-    end = ti.end_date.timestamp() if ti.end_date else now
-    return max(0.0, end - ti.start_date.timestamp())
-
-
-def short_error(error: str) -> str:
-    """An error without the lines of output that some of them end with."""
-    return first_line(error).removesuffix("; its last lines:").rstrip(":; ")
-
-
-def first_line(text: str) -> str:
-    """The first line with anything in it."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def plain(record: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cis_provider.cli.results import last_lines, results, whole_output
-from cis_provider.cli.rows import Row, RunView, leaves, short_error
+from cis_provider.cli.rows import Row, RunView, leaves
 from cis_provider.cli.screen import interactive, note, say
+from cis_provider.cli.status import short_error
 
 if TYPE_CHECKING:
     from cis_provider.cli.gather import Gatherer

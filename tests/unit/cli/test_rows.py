@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from cis_provider.cli.records import Task
-from cis_provider.cli.rows import Plan, PlanAgent, Row, leaves, plan_from_tasks, short_error
+from cis_provider.cli.rows import Plan, Row, leaves, plan_from_tasks
+from cis_provider.cli.status import PlanAgent, short_error
 from cis_provider.model.session import SessionState
 
 PLAN: Plan = (

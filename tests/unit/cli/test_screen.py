@@ -10,8 +10,9 @@ from rich.console import Console
 
 from cis_provider.cli import render
 from cis_provider.cli.progress import ChangeLines
-from cis_provider.cli.rows import PlanAgent, Row
+from cis_provider.cli.rows import Row
 from cis_provider.cli.screen import aligned
+from cis_provider.cli.status import PlanAgent
 from cis_provider.cli.summary import branches
 from cis_provider.cli.words import duration
 from cis_provider.model.session import SessionState

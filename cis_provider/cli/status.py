@@ -1,0 +1,103 @@
+"""The word for what an agent does, and what to say beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cis_provider.cli.records import TaskInstance
+from cis_provider.model.session import SessionRecord, SessionState
+
+_WORDS = {
+    "success": "done",
+    "failed": "failed",
+    "upstream_failed": "skipped",
+    "skipped": "skipped",
+    "removed": "skipped",
+    "up_for_retry": "retrying",
+    "scheduled": "queued",
+    "queued": "queued",
+}
+
+
+class PlanAgent(NamedTuple):
+    """An agent as its file has it: its id, its place from 1, and what it waits for."""
+
+    id: str
+    position: int
+    deps: tuple[str, ...]
+
+
+def status_of(
+    ti: TaskInstance,
+    session: SessionRecord | None,
+    agent: PlanAgent,
+    states: Mapping[str, str | None],
+    turn: str = "",
+) -> tuple[str, str]:
+    """
+    The word for a task's state, and what to say beside it.
+
+    :param states: Those of the run's other agents, by id.
+    :param turn: Whose turn its run waits for, in words.
+    """
+    if ti.state in ("running", "deferred", "restarting"):
+        return _at_work(session)
+    if ti.state in (None, "none"):
+        before = [dep for dep in agent.deps if dep in states and states[dep] not in _ENDED]
+        return "waiting", f"waiting for {', '.join(before)}" if before else "waiting for the scheduler"
+    if ti.state == "upstream_failed":
+        culprits = [dep for dep in agent.deps if states.get(dep) in ("failed", "upstream_failed")]
+        return "skipped", f"{', '.join(culprits)} failed" if culprits else "an agent before it failed"
+    if ti.state == "scheduled":
+        return "queued", "waiting for a slot in Airflow"
+    if ti.state == "queued":
+        return "queued", "waiting for an Airflow worker"
+    if ti.state == "up_for_reschedule":
+        return "waiting", f"waiting for {turn or 'its turn'}"
+    word = _WORDS.get(ti.state or "", "waiting")
+    if session is None:
+        return word, ""
+    said = session.last_line
+    if word in ("failed", "retrying") and not said and session.result:
+        said = short_error(session.result.error)
+    if word == "done" and not said and session.result:
+        said = first_line(session.result.output).lstrip("# ")
+    return word, said
+
+
+_ENDED = ("success", "skipped", "failed", "upstream_failed", "removed")
+
+
+def _at_work(session: SessionRecord | None) -> tuple[str, str]:
+    if session is None:
+        return "running", "starting"
+    if session.state is SessionState.QUEUED:
+        return (
+            "queued",
+            f"waiting for {session.waiting_for}" if session.waiting_for else "waiting for a place",
+        )
+    if session.state is SessionState.STARTING:
+        return "running", session.last_line or "preparing its workspace"
+    return "running", session.last_line
+
+
+def seconds_of(ti: TaskInstance, session: SessionRecord | None, status: str, now: float) -> float:
+    if status in ("waiting", "queued", "skipped"):
+        return 0.0
+    if session is not None and session.started_at:
+        return max(0.0, (session.ended_at or now) - session.started_at)
+    if ti.start_date is None:
+        return 0.0
+    end = ti.end_date.timestamp() if ti.end_date else now
+    return max(0.0, end - ti.start_date.timestamp())
+
+
+def short_error(error: str) -> str:
+    """An error without the lines of output that some of them end with."""
+    return first_line(error).removesuffix("; its last lines:").rstrip(":; ")
+
+
+def first_line(text: str) -> str:
+    """The first line with anything in it."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
