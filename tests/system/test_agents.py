@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from cis_provider.cli import up
 from cis_provider.cli.connect import connect
 from cis_provider.embedded import api
 from cis_provider.model.session import SessionRecord
@@ -24,98 +21,6 @@ from cis_provider.node.client import NodeClient
 from cis_provider.worker import processes
 
 pytestmark = pytest.mark.system
-
-_numbers = itertools.count(1)
-
-
-class Runs:
-    """CIS files as runs of the session's Airflow."""
-
-    def __init__(self, airflow: Any, folder: Path) -> None:
-        self.airflow = airflow
-        self.folder = folder
-
-    def up(self, agents: list[dict[str, Any]], **dag: Any) -> Run:
-        """Install a file and start a run of it."""
-        name = f"t{os.getpid()}-{next(_numbers)}"
-        file = self.folder / f"{name}.yaml"
-        for agent in agents:
-            agent.setdefault("type", "shell")
-        file.write_text(json.dumps({"name": name, "agents": agents, **dag}), encoding="utf-8")
-        begun = up.begin(file, name=None, given=[], tell=lambda _text: None)
-        with begun.gather:
-            return Run(self.airflow, begun.run.dag_id, begun.run.dag_run_id)
-
-
-class Run:
-    """One run, and what Airflow and the node say of it."""
-
-    def __init__(self, airflow: Any, dag_id: str, run_id: str) -> None:
-        self.airflow, self.dag_id, self.run_id = airflow, dag_id, run_id
-
-    @property
-    def path(self) -> str:
-        return f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}"
-
-    def state(self) -> str:
-        return str(self.airflow.request(self.path)[1]["state"])
-
-    def task(self, task_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.airflow.request(f"{self.path}/taskInstances/{task_id}")[1]
-        return found
-
-    def tries(self, task_id: str) -> int:
-        return int(self.task(task_id)["try_number"])
-
-    def xcom(self, task_id: str) -> dict[str, Any]:
-        status, body = self.airflow.request(f"{self.path}/taskInstances/{task_id}/xcomEntries/return_value")
-        assert status == 200, body
-        value = body["value"]
-        return value if isinstance(value, dict) else json.loads(value)
-
-    def ended(self, seconds: float = 60) -> str:
-        """Wait for the run's end."""
-        return self.airflow.eventually(
-            lambda: (state := self.state()) in ("success", "failed") and state, seconds
-        )
-
-    def reaches(self, task_id: str, *states: str, seconds: float = 30) -> None:
-        """Wait for a state of a task."""
-        self.airflow.eventually(lambda: self.task(task_id)["state"] in states, seconds)
-
-    def sessions(self, task_id: str) -> list[SessionRecord]:
-        with NodeClient("test") as client:
-            return client.sessions(dag_id=self.dag_id, run_id=self.run_id, task_id=task_id)
-
-    def at_work(self, task_id: str) -> SessionRecord:
-        """Wait until the agent's program runs and its task has deferred."""
-        self.reaches(task_id, "deferred")
-        return self.airflow.eventually(
-            lambda: next((s for s in self.sessions(task_id) if s.state == "running" and s.pid), None)
-        )
-
-    def patch(self, task_id: str, state: str) -> None:
-        """Mark success or failed, as the UI does."""
-        status, body = _patch(self.airflow, f"{self.path}/taskInstances/{task_id}", {"new_state": state})
-        assert status == 200, body
-
-    def clear(self, task_id: str) -> None:
-        """Clear one task, as the UI does."""
-        with connect() as airflow:
-            airflow.clear(self.dag_id, self.run_id, task_id)
-
-    def fail(self) -> None:
-        """Mark the run failed."""
-        status, body = _patch(self.airflow, self.path, {"state": "failed"})
-        assert status == 200, body
-
-
-def _patch(airflow: Any, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-    import httpx
-
-    headers = {"Authorization": f"Bearer {api.bearer_token()}"}
-    answer = httpx.patch(airflow.url + path, json=body, headers=headers, timeout=15)
-    return answer.status_code, answer.json()
 
 
 def gone_within(session: SessionRecord, seconds: float, airflow: Any) -> None:
@@ -125,11 +30,6 @@ def gone_within(session: SessionRecord, seconds: float, airflow: Any) -> None:
 
 #: An agent that does not want to go, and whose child has left its process group.
 STUBBORN = "trap '' HUP TERM; setsid sleep 300 & for i in $(seq 300); do sleep 1; done"
-
-
-@pytest.fixture
-def runs(embedded_airflow: Any, tmp_path: Path) -> Iterator[Runs]:
-    yield Runs(embedded_airflow, tmp_path)
 
 
 def test_each_agent_gets_the_output_of_the_one_before(runs):
@@ -347,7 +247,7 @@ def test_an_agent_with_assets_and_a_success_callback_ends_on_a_worker(runs, embe
         with connect() as airflow:
             airflow.pause(dag_id, False)
             started = airflow.trigger(dag_id, "by-hand", {}, dt.datetime.now(dt.UTC))
-        run = Run(embedded_airflow, dag_id, started.dag_run_id)
+        run = runs.known(dag_id, started.dag_run_id)
         run.reaches("a", "success", "failed", seconds=60)
         assert run.task("a")["state"] == "success"
         assert run.xcom("a")["output"] == "made"
@@ -398,7 +298,7 @@ def test_airflows_own_trigger_runs_it_with_params(runs, embedded_airflow):
     airflow = Path(sys.executable).with_name("airflow")
     command = [airflow, "dags", "trigger", run.dag_id, "--run-id", "typed", "--conf", '{"who": "you"}']
     subprocess.run(command, env=env, check=True, capture_output=True, timeout=60)
-    typed = Run(embedded_airflow, run.dag_id, "typed")
+    typed = runs.known(run.dag_id, "typed")
     assert typed.ended() == "success"
     assert typed.xcom("a")["output"] == "you"
 
