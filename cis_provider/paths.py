@@ -1,5 +1,5 @@
 """
-Every path of a node, in one place. Nothing here touches the disk, except ``runtime_dir``.
+Every path of a node, in one place. Nothing here touches the disk, except ``runtime_dir`` and ``make_own``.
 
 A node is a machine, strictly one ``CIS_HOME`` on it: by default ``~/.cis``.
 """
@@ -13,6 +13,10 @@ import tempfile
 from pathlib import Path
 
 from cis_provider.errors import ConfigError
+
+#: Bytes. A Unix socket's path has room for 107; a session's id takes 17, and programs put names of up to 52
+#: below their temporary folder (Chromium, VS Code).
+_LONGEST_TEMPORARY = 37
 
 
 def cis_home() -> Path:
@@ -55,6 +59,22 @@ def workspace_root() -> Path:
     return cis_home() / "workspaces"
 
 
+def temporary_root() -> Path:
+    """
+    Folder of the sessions' temporary folders.
+
+    Below ``CIS_HOME``, on its disk; or, where that is so deep that a program's socket would find no room
+    there, named after ``CIS_HOME`` below the system's temporary folder.
+    """
+    usual, short = cis_home() / "tmp", Path(tempfile.gettempdir()) / f"{_own_name()}-tmp"
+    return usual if len(os.fsencode(usual)) <= _LONGEST_TEMPORARY else short
+
+
+def temporary_dir(session_id: str) -> Path:
+    """One session's ``$TMPDIR``; gone with the session."""
+    return temporary_root() / session_id
+
+
 def cache_dir() -> Path:
     """What can be made again: the loader's index, tokens."""
     return cis_home() / "cache"
@@ -76,18 +96,29 @@ def runtime_dir() -> Path:
     :raises ConfigError: It is a link, or belongs to somebody else.
     """
     given = os.environ.get("CIS_RUNTIME_DIR")
-    if given:
-        folder = Path(given).expanduser().absolute()
-    else:
-        digest = hashlib.sha256(os.fsencode(cis_home())).hexdigest()[:10]
-        folder = _volatile_parent() / f"cis-{os.getuid()}-{digest}"
+    folder = Path(given).expanduser().absolute() if given else _volatile_parent() / _own_name()
+    make_own(folder, "set CIS_RUNTIME_DIR to another")
+    return folder
+
+
+def make_own(folder: Path, way_out: str) -> None:
+    """
+    Make a folder of mode 0700, in a place where others may write, too, if it is not there.
+
+    :param way_out: What else to do than to remove it.
+    :raises ConfigError: It is a link, or belongs to somebody else.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise ConfigError(f"{folder} is not a folder of ours; remove it, or set CIS_RUNTIME_DIR to another")
+        raise ConfigError(f"{folder} is not a folder of ours; remove it, or {way_out}")
     if found.st_mode & 0o077:
         folder.chmod(0o700)
-    return folder
+
+
+def _own_name() -> str:
+    digest = hashlib.sha256(os.fsencode(cis_home())).hexdigest()[:10]
+    return f"cis-{os.getuid()}-{digest}"
 
 
 def _volatile_parent() -> Path:

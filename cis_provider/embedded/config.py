@@ -149,6 +149,9 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
     (``${NAME}`` in a CIS file) goes through.
     """
     kept = {name: value for name, value in base.items() if not name.startswith(_NOT_OURS)}
+    if "CIS_SESSION_ID" in base:
+        for name in ("CIS_SCOPE", "CIS_WORKER", "TMPDIR"):  # the agent's, too; its folder goes with it
+            kept.pop(name, None)
     return kept | own_environment(base) | {"PYTHONUNBUFFERED": "1"}
 
 

@@ -15,13 +15,17 @@ _DROPPED_PREFIXES = ("AIRFLOW_", "_AIRFLOW_", "CIS_SESSION_", "CIS_OUTPUT", "CIS
 #: Writing no bytecode makes every later start slower; it is for one-off containers.
 _DROPPED = frozenset({"PYTHONDONTWRITEBYTECODE"})
 
+#: Of an agent that started the node: its scope, and its temporary folder, which goes with it.
+_AGENTS_OWN = frozenset({"CIS_SCOPE", "CIS_WORKER", "TMPDIR"})
+
 
 def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What the coordinator and its workers keep of the environment they were started in."""
+    dropped = _DROPPED | _AGENTS_OWN if "CIS_SESSION_ID" in environment else _DROPPED
     return {
         name: value
         for name, value in environment.items()
-        if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
+        if name not in dropped and not name.startswith(_DROPPED_PREFIXES)
     }
 
 

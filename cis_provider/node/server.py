@@ -39,6 +39,7 @@ from cis_provider.wire.messages import (
     WorkerInfo,
 )
 from cis_provider.wire.server import Server
+from cis_provider.worker import temporary
 from cis_provider.worker.processes import resident_kb
 from cis_provider.workspaces import manager as workspaces
 from cis_provider.workspaces.sweep import Removed
@@ -67,7 +68,7 @@ class CoordinatorServer:
         while not self._stopping.is_set():
             try:
                 self._coordinator.sweep()
-                await asyncio.to_thread(self._sweep_workspaces, self._coordinator.book.workspaces_in_use())
+                await asyncio.to_thread(self._sweep_folders, self._coordinator.book.workspaces_in_use())
             except (CisError, OSError, sqlite3.Error):
                 log.exception("the sweep failed")
             with contextlib.suppress(TimeoutError):
@@ -121,7 +122,8 @@ class CoordinatorServer:
         return Ok()
 
     @staticmethod
-    def _sweep_workspaces(in_use: list[Path]) -> None:
+    def _sweep_folders(in_use: list[Path]) -> None:
+        temporary.sweep()
         swept = workspaces.sweep(
             paths.workspace_root(),
             now=time.time(),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from cis_provider.errors import ConfigError
 from cis_provider.model.placeholders import substitute
+from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionRequest
 from cis_provider.model.text import variable_name
 
@@ -23,7 +25,6 @@ _NAMES = frozenset(
         "LANG",
         "LANGUAGE",
         "TZ",
-        "TMPDIR",
         "SSH_AUTH_SOCK",
         "http_proxy",
         "https_proxy",
@@ -45,6 +46,8 @@ _PREFIXES = ("LC_", "XDG_", "PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "GIT_AU
 #: The kernel takes 128 KiB for one variable and about 2 MB for all; the whole text is in the file.
 INPUT_VARIABLE_LIMIT = 96 * 1024
 _ALL_INPUTS_LIMIT = 1024 * 1024
+#: Bytes of a file's name, on every file system we know.
+_NAME_LIMIT = 255
 
 
 def agent_environment(
@@ -53,17 +56,20 @@ def agent_environment(
     session_id: str,
     folder: Path,
     workspace: Path,
+    temporary: Path,
     node: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """
     All variables of one agent.
 
     :param folder: The session's own folder.
+    :param temporary: The session's temporary folder; a ``TMPDIR`` of the request wins.
     :param node: The environment of this process.
     :raises ConfigError: A ``${NAME}`` has no value.
     """
     env = {name: value for name, value in node.items() if name in _NAMES or name.startswith(_PREFIXES)}
     env |= {"TERM": "xterm-256color", "PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
+    env["TMPDIR"] = str(temporary)
     env |= {name: substitute(value, request.secrets.get) for name, value in request.env.items()}
     env |= {
         "CIS_SESSION_ID": session_id,
@@ -71,6 +77,8 @@ def agent_environment(
         "CIS_RUN_ID": request.key.run_id,
         "CIS_AGENT_ID": request.agent_id,
         "CIS_TRY_NUMBER": str(request.try_number),
+        "CIS_SCOPE": request.scope,
+        "CIS_WORKER": TaskScope.parse(request.scope).worker_name,
         "CIS_WORKSPACE": str(workspace),
         "CIS_OUTPUT": str(output_file(folder)),
         "CIS_INPUTS": str(inputs_folder(folder)),
@@ -92,8 +100,20 @@ def output_file(folder: Path) -> Path:
 
 
 def inputs_folder(folder: Path) -> Path:
-    """Where an agent finds what was handed to it: one ``<agent-id>.md`` for each dependency."""
+    """Where an agent finds what was handed to it: one :func:`input_name` for each dependency."""
     return folder / "inputs"
+
+
+def input_name(agent_id: str) -> str:
+    """
+    ``<agent-id>.md``. An id that is too long for that loses its end to a digest of the whole: no two ids
+    share a file.
+    """
+    name = f"{agent_id}.md"
+    if len(name.encode()) <= _NAME_LIMIT:
+        return name
+    ending = f"-{hashlib.sha256(agent_id.encode()).hexdigest()[:12]}.md"
+    return agent_id.encode()[: _NAME_LIMIT - len(ending)].decode("utf-8", "ignore") + ending
 
 
 def _as_variable(text: str, limit: int) -> str:

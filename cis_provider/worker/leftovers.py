@@ -48,6 +48,11 @@ def noted(worker: str) -> set[str]:
     return {path.name for path in _folder(worker).iterdir() if not path.name.startswith(".")}
 
 
+def is_noted(session_id: str) -> bool:
+    """Whether any worker of this node accepted a session and did not finish it."""
+    return any((folder / session_id).exists() for folder in (paths.node_dir() / "workers").iterdir())
+
+
 def end_all(worker: str) -> None:
     """Kill every process of the sessions noted for a worker that is gone, and see them gone. The notes stay."""
     for session_id in noted(worker):

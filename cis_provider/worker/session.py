@@ -21,8 +21,8 @@ from cis_provider.model.session import SessionRequest, SessionState
 from cis_provider.runtimes import registry
 from cis_provider.runtimes.base import Runtime
 from cis_provider.wire.messages import Finished, Progress
-from cis_provider.worker import leftovers, processes
-from cis_provider.worker.environment import agent_environment, inputs_folder, output_file
+from cis_provider.worker import leftovers, processes, temporary
+from cis_provider.worker.environment import agent_environment, input_name, inputs_folder, output_file
 from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog, handed_on
 from cis_provider.worker.terminal import Terminal
@@ -106,6 +106,8 @@ class Session:
         )
         write_atomic(self.folder / "result.json", msgspec.json.encode(finished))
         leftovers.forget(self._worker, self.session_id)
+        # Nobody waits for it: there may be a million files in it.
+        asyncio.get_running_loop().run_in_executor(None, temporary.remove, self.session_id)
         log.info(
             "session %s (%s) ended: %s after %.1f s",
             self.session_id,
@@ -151,6 +153,7 @@ class Session:
                 session_id=self.session_id,
                 key=self.request.key,
                 node_id=self._node_id,
+                scope=self.request.scope,
             )
         )
         either: set[asyncio.Future[Any]] = {preparing, self._stop}
@@ -194,10 +197,14 @@ class Session:
     def _start(self, runtime: Runtime, workspace: Path) -> Terminal:
         inputs = private_folder(inputs_folder(self.folder))
         for agent_id, text in self.request.inputs.items():
-            (inputs / f"{agent_id}.md").write_text(text, encoding="utf-8")
+            (inputs / input_name(agent_id)).write_text(text, encoding="utf-8")
         launch = runtime.launch(self.request, self.folder)
         env = agent_environment(
-            self.request, session_id=self.session_id, folder=self.folder, workspace=workspace
+            self.request,
+            session_id=self.session_id,
+            folder=self.folder,
+            workspace=workspace,
+            temporary=temporary.make(self.session_id),
         )
         terminal = Terminal.spawn(
             launch.argv, folder=workspace, env=env | launch.env, on_output=self._on_output

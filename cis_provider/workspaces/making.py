@@ -51,7 +51,7 @@ def make(request: WorkspaceRequest, slot: Slot, blank: Record) -> Made:
 
 def _named_folder(request: WorkspaceRequest, slot: Slot, blank: Record) -> Made:
     if request.kind == "folder":
-        folder = folder_path(request.path, slot.root)
+        folder = folder_path(request.path, slot.home)
         if request.rollback and not folder.is_relative_to(slot.root):
             raise WorkspaceError(
                 f"rollback is for worktrees and for folders below {slot.root}; {folder} is neither: "

@@ -6,13 +6,15 @@ Below the workspace root::
     <dag>/<run>/<agent>/             a workspace; "~2" follows where a later one was made from something else
     <dag>/<run>/.cis/<agent>.json    what it is
     <dag>/<run>/.cis/<agent>.start   a folder's copy, where a rollback was asked for
-    .cis/repos/                      bare clones of addresses
-    .cis/locks/
+    @<kind>-<id>/<dag>/<run>/...     the same for the agents of a scope other than the global one
+    .cis/repos/                      bare clones of addresses, for all scopes
+    .cis/locks/                      for all scopes, too: they may share a repository
 
 What an agent finds:
 
 - ``fresh``: an empty folder.
-- ``folder``: that folder, made if it was not there. Never removed by us.
+- ``folder``: that folder, made if it was not there. Never removed by us. A relative one is its scope's own;
+  an absolute one is the same for everybody.
 - ``worktree``: the repository at that ref, on a branch ``cis/<dag>/<run>/<agent>``.
 - ``from_agent``: the upstream agent's commit, on such a branch. What that agent left uncommitted is there
   too, as a commit of its own at the branch's beginning; the upstream's branch, index and files stay as they
@@ -30,10 +32,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cis_provider.errors import WorkspaceError
+from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionKey, WorkspaceKind, WorkspaceRequest
 from cis_provider.workspaces import git, record
 from cis_provider.workspaces.making import make
-from cis_provider.workspaces.names import Slot, slot_of
+from cis_provider.workspaces.names import Slot, home_of, slot_of
 from cis_provider.workspaces.places import folder_path, refuse_links, workspace_root
 from cis_provider.workspaces.record import Record
 from cis_provider.workspaces.repository import Repository, current_branch, head
@@ -103,15 +106,17 @@ class Conclusion:
 
 
 def prepare(
-    request: WorkspaceRequest, *, session_id: str, key: SessionKey, node_id: str
+    request: WorkspaceRequest, *, session_id: str, key: SessionKey, node_id: str, scope: str = "global"
 ) -> PreparedWorkspace:
     """
     The workspace that ``request`` asks for, ready for the agent of ``key``.
 
+    :param scope: Text of the agent's scope, below whose folder the workspace is.
+    :raises ConfigError: ``scope`` is none.
     :raises WorkspaceError: It cannot be; nothing half-made is left for the next try.
     """
     root = workspace_root()
-    slot = slot_of(root, key)
+    slot = slot_of(root, key, TaskScope.parse(scope))
     with record.held(root, record.slot_lock(key), seconds=git.REMOTE):
         refuse_links(slot)
         blank = Record(
@@ -165,15 +170,18 @@ def conclude(prepared: PreparedWorkspace, *, failed: bool) -> Conclusion:
     )
 
 
-def claim_path(request: WorkspaceRequest, key: SessionKey) -> str | None:
+def claim_path(request: WorkspaceRequest, key: SessionKey, scope: str = "global") -> str | None:
     """
     The real path of a folder that may belong to one run at a time; ``None`` where nothing is claimed.
 
+    :param scope: As for :func:`prepare`.
+    :raises ConfigError: ``scope`` is none.
     :raises WorkspaceError: The folder cannot be one.
     """
     if request.kind != "folder" or request.shared:
         return None
-    return str(folder_path(request.path, workspace_root(make=False)))
+    home = home_of(workspace_root(make=False), TaskScope.parse(scope))
+    return str(folder_path(request.path, home))
 
 
 def _prepared(slot: Slot, made: Record) -> PreparedWorkspace:

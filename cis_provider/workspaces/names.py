@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from cis_provider.model.scope import GLOBAL, TaskScope
 from cis_provider.model.session import SessionKey
 
 #: Our own files, in the root and in each run's folder. No id becomes this name: they never begin with a dot.
@@ -17,6 +18,18 @@ _DIGEST = 12
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]")
 _PLAIN = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{_LIMIT - 1}}}")
 _DIGESTED = re.compile(rf"-[0-9a-f]{{{_DIGEST}}}$")
+_SCOPE_HOME = re.compile(r"@(?:project|user|type)-.+", re.DOTALL)
+
+
+def home_of(root: Path, scope: TaskScope) -> Path:
+    """The folder below ``root`` that all workspaces of a scope are in; ``root`` itself for the global one."""
+    # "@" begins no safe name, so that no DAG's folder is called so.
+    return root if scope.kind == "global" else root / f"@{scope.kind}-{scope.id}"
+
+
+def is_scope_home(name: str) -> bool:
+    """Whether a name in the workspace root belongs to some scope."""
+    return bool(_SCOPE_HOME.fullmatch(name))
 
 
 def safe_name(text: str) -> str:
@@ -44,13 +57,18 @@ class Slot:
     Where the workspace of one agent in one run is, and our notes on it.
 
     :param root: The workspace root.
-    :param run: The run's folder below it.
+    :param run: The run's folder below it, ``<home of the scope>/<dag>/<run>``.
     :param name: The agent's name in it.
     """
 
     root: Path
     run: Path
     name: str
+
+    @property
+    def home(self) -> Path:
+        """The folder of the scope: no relative name leads out of it."""
+        return self.run.parent.parent
 
     @property
     def folder(self) -> Path:
@@ -83,9 +101,9 @@ class Slot:
         return self if generation < 2 else Slot(self.root, self.run, f"{self.name}~{generation}")
 
 
-def slot_of(root: Path, key: SessionKey) -> Slot:
-    """The place of ``key``'s workspace below ``root``."""
-    run = root / safe_name(key.dag_id) / safe_name(key.run_id)
+def slot_of(root: Path, key: SessionKey, scope: TaskScope = GLOBAL) -> Slot:
+    """The place of ``key``'s workspace below ``root``, for an agent of ``scope``."""
+    run = home_of(root, scope) / safe_name(key.dag_id) / safe_name(key.run_id)
     return Slot(root, run, _agent(key))
 
 

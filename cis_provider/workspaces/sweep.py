@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cis_provider.errors import WorkspaceError
 from cis_provider.workspaces import git, record
-from cis_provider.workspaces.names import OWN, Slot
+from cis_provider.workspaces.names import OWN, Slot, is_scope_home
 from cis_provider.workspaces.record import Record
 from cis_provider.workspaces.repository import (
     Repository,
@@ -69,13 +69,14 @@ def sweep(root: Path, *, now: float, keep_days: float = 14, alive: Collection[Pa
         if now - max(map(_last_use, slots), default=now) < keep_days * _DAY:
             continue
         outcomes += [outcome for slot in slots if (outcome := _sweep_one(slot))]
-        _remove_if_empty(run)
+        _remove_if_empty(root, run)
     return outcomes
 
 
 def _runs(root: Path) -> Iterator[Path]:
-    for dag in _folders(root):
-        yield from (run for run in _folders(dag) if _is_folder(run / OWN))
+    for folder in _folders(root):
+        for dag in _folders(folder) if is_scope_home(folder.name) else [folder]:
+            yield from (run for run in _folders(dag) if _is_folder(run / OWN))
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -201,9 +202,10 @@ def _unsaved_repository(folder: Path) -> str:
     return f"commits in {folder} that are on no remote's branch" if alone else ""
 
 
-def _remove_if_empty(run: Path) -> None:
+def _remove_if_empty(root: Path, run: Path) -> None:
     if not any((run / OWN).glob("*.json")):
         shutil.rmtree(run / OWN, ignore_errors=True)
-    for folder in (run, run.parent):
+    for folder in (run, run.parent, run.parent.parent):
         with suppress(OSError):
-            folder.rmdir()
+            if folder != root:
+                folder.rmdir()

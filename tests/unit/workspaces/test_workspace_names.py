@@ -4,10 +4,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cis_provider.errors import ConfigError
+from cis_provider.model.scope import GLOBAL, TaskScope
 from cis_provider.model.session import SessionKey
-from cis_provider.workspaces.names import OWN, branch_of, safe_name, slot_of
+from cis_provider.workspaces.names import OWN, branch_of, home_of, is_scope_home, safe_name, slot_of
 
 TEXTS = st.one_of(st.text(min_size=1, max_size=200), st.text("ab.-_/: ~@", min_size=1, max_size=90))
+
+SCOPES = st.one_of(
+    st.just(GLOBAL),
+    st.builds(
+        TaskScope,
+        st.sampled_from(["project", "user", "type"]),
+        st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]|\.(?!\.)){0,20}", fullmatch=True),
+    ),
+)
 
 
 @given(TEXTS)
@@ -58,3 +69,35 @@ def test_mapped_agents_and_later_workspaces_share_nothing_with_others(other: Ses
     theirs = slot_of(Path("/r"), other)
     assert mine.folder != theirs.folder and mine.record != theirs.record
     assert mine.later(2).folder not in (theirs.folder, theirs.later(2).folder, mine.folder)
+
+
+@given(SCOPES, SCOPES)
+@example(TaskScope("project", "a"), TaskScope("user", "a"))
+@example(TaskScope("project", "a-b"), TaskScope("project", "a"))
+def test_two_scopes_never_share_a_folder_and_none_is_inside_anothers(one: TaskScope, other: TaskScope) -> None:
+    mine, theirs = home_of(Path("/r"), one), home_of(Path("/r"), other)
+    assert (mine == theirs) == (one == other)
+    if "global" not in (one.kind, other.kind) and one != other:
+        assert not mine.is_relative_to(theirs)
+
+
+@given(SCOPES, TEXTS)
+@example(TaskScope("project", "a"), "@project-a")
+def test_no_dags_folder_is_that_of_a_scope(scope: TaskScope, dag_id: str) -> None:
+    dag = slot_of(Path("/r"), SessionKey(dag_id, "r", "a")).run.parent
+    assert not is_scope_home(dag.name)
+    home = home_of(Path("/r"), scope)
+    assert dag != home and is_scope_home(home.name) == (scope != GLOBAL)
+
+
+def test_a_slot_knows_the_folder_of_its_scope() -> None:
+    slot = slot_of(Path("/r"), SessionKey("d", "r", "a"), TaskScope("user", "123"))
+    assert slot.folder == Path("/r/@user-123/d/r/a")
+    assert slot.home == slot.later(2).home == Path("/r/@user-123")
+    assert slot_of(Path("/r"), SessionKey("d", "r", "a")).home == Path("/r")
+
+
+@pytest.mark.parametrize("scope_id", ["..", "a/b", "a/../../b", "", ".cis", "a\0b"])
+def test_no_scope_leads_out_by_its_id(scope_id: str) -> None:
+    with pytest.raises(ConfigError):
+        home_of(Path("/r"), TaskScope("project", scope_id))
