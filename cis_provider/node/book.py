@@ -46,7 +46,7 @@ class SessionBook:
             # It could be read when it was accepted; if not now, whoever begins it will say so.
             with contextlib.suppress(WorkspaceError, OSError, msgspec.DecodeError):
                 request = store.request(record.session_id)
-                claim = claim_path(request.workspace, request.key)
+                claim = claim_path(request.workspace, request.key, request.scope)
             self._enter(record, sequence, claim)
 
     def __iter__(self) -> Iterator[SessionRecord]:
@@ -173,7 +173,7 @@ class SessionBook:
         :raises WorkspaceError: It asks for a folder that cannot be.
         """
         scope = TaskScope.parse(request.scope)
-        claim = claim_path(request.workspace, request.key)
+        claim = claim_path(request.workspace, request.key, request.scope)
         record = SessionRecord(
             session_id=uuid.uuid4().hex[:16],
             key=request.key,

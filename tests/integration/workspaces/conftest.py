@@ -59,13 +59,20 @@ def prepare(cis_home: Path) -> Prepare:
     """``prepare("agent", kind="fresh", run="r1")``."""
 
     def make(
-        agent: str, *, dag: str = "dag", run: str = "r1", map_index: int = -1, **request
+        agent: str,
+        *,
+        dag: str = "dag",
+        run: str = "r1",
+        map_index: int = -1,
+        scope: str = "global",
+        **request,
     ) -> PreparedWorkspace:
         return manager.prepare(
             WorkspaceRequest(**request),
             session_id="s1",
             key=SessionKey(dag, run, agent, map_index),
             node_id="node-a",
+            scope=scope,
         )
 
     return make
