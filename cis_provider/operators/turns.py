@@ -31,8 +31,8 @@ _OVER = frozenset({"success", "failed"})
 
 
 def is_template(scope: str) -> bool:
-    """Whether a scope is settled only when the run starts."""
-    return "{{" in scope or "{%" in scope
+    """Whether a scope is settled only when the run starts: by a template, or as another task's output."""
+    return not isinstance(scope, str) or "{{" in scope or "{%" in scope
 
 
 def checked_scope(scope: str) -> str:
