@@ -119,14 +119,4 @@ def _shown(text: str) -> str:
     return repr(text) if len(text) <= 80 else f"{text[:77]!r}..."
 
 
-def _is_id(text: str) -> bool:
-    # One look, one name: two forms of an umlaut would be two workers for one project.
-    return bool(
-        _ID.fullmatch(text)
-        and ".." not in text
-        and len(text.encode(errors="replace")) <= _MAX_BYTES
-        and unicodedata.is_normalized("NFC", text)
-    )
-
-
 GLOBAL = TaskScope("global")
