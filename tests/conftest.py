@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cis_provider import paths
+
 
 @pytest.fixture
 def cis_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -23,4 +25,5 @@ def cis_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CIS_HOME", str(home))
     monkeypatch.setenv("CIS_RUNTIME_DIR", str(runtime))
     yield home
-    shutil.rmtree(runtime, ignore_errors=True)
+    for folder in (runtime, paths.temporary_root()):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -67,6 +67,7 @@ def agent_environment(
     :param node: The environment of this process.
     :raises ConfigError: A ``${NAME}`` has no value.
     """
+    scope = TaskScope.parse(request.scope)
     env = {name: value for name, value in node.items() if name in _NAMES or name.startswith(_PREFIXES)}
     env |= {"TERM": "xterm-256color", "PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
     env["TMPDIR"] = str(temporary)
@@ -77,8 +78,8 @@ def agent_environment(
         "CIS_RUN_ID": request.key.run_id,
         "CIS_AGENT_ID": request.agent_id,
         "CIS_TRY_NUMBER": str(request.try_number),
-        "CIS_SCOPE": request.scope,
-        "CIS_WORKER": TaskScope.parse(request.scope).worker_name,
+        "CIS_SCOPE": str(scope),
+        "CIS_WORKER": scope.worker_name,
         "CIS_WORKSPACE": str(workspace),
         "CIS_OUTPUT": str(output_file(folder)),
         "CIS_INPUTS": str(inputs_folder(folder)),

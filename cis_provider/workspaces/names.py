@@ -24,7 +24,7 @@ _SCOPE_HOME = re.compile(r"@(?:project|user|type)-.+", re.DOTALL)
 def home_of(root: Path, scope: TaskScope) -> Path:
     """The folder below ``root`` that all workspaces of a scope are in; ``root`` itself for the global one."""
     # "@" begins no safe name, so that no DAG's folder is called so.
-    return root if scope.kind == "global" else root / f"@{scope.kind}-{scope.id}"
+    return root if scope.kind == "global" else root / f"@{scope.kind}-{safe_name(scope.id)}"
 
 
 def is_scope_home(name: str) -> bool:

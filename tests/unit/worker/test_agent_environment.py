@@ -32,7 +32,11 @@ def environment(node: dict[str, str] | None = None, **changes: object) -> dict[s
 
 @pytest.mark.parametrize(
     ("scope", "worker"),
-    [("project:proj-a", "worker-project-proj-a"), ("user:123", "worker-user-123"), ("global", "worker-global")],
+    [
+        ("project:proj-a", "worker-project-proj-a"),
+        ("user:123", "worker-user-123"),
+        ("global", "worker-global"),
+    ],
 )
 def test_an_agent_knows_its_scope_and_its_worker(scope: str, worker: str) -> None:
     env = environment(scope=scope, env={"CIS_SCOPE": "project:other", "CIS_WORKER": "mine"})

@@ -74,7 +74,11 @@ def test_mapped_agents_and_later_workspaces_share_nothing_with_others(other: Ses
 @given(SCOPES, SCOPES)
 @example(TaskScope("project", "a"), TaskScope("user", "a"))
 @example(TaskScope("project", "a-b"), TaskScope("project", "a"))
-def test_two_scopes_never_share_a_folder_and_none_is_inside_anothers(one: TaskScope, other: TaskScope) -> None:
+@example(TaskScope("project", "a.lock"), TaskScope("project", "a"))
+@example(TaskScope("project", "a" * 64), TaskScope("project", "a" * 63))
+def test_two_scopes_never_share_a_folder_and_none_is_inside_anothers(
+    one: TaskScope, other: TaskScope
+) -> None:
     mine, theirs = home_of(Path("/r"), one), home_of(Path("/r"), other)
     assert (mine == theirs) == (one == other)
     if "global" not in (one.kind, other.kind) and one != other:
@@ -95,6 +99,8 @@ def test_a_slot_knows_the_folder_of_its_scope() -> None:
     assert slot.folder == Path("/r/@user-123/d/r/a")
     assert slot.home == slot.later(2).home == Path("/r/@user-123")
     assert slot_of(Path("/r"), SessionKey("d", "r", "a")).home == Path("/r")
+    # A folder's name stays one that every program takes.
+    assert home_of(Path("/r"), TaskScope("project", "\u5206")).name.isascii()
 
 
 @pytest.mark.parametrize("scope_id", ["..", "a/b", "a/../../b", "", ".cis", "a\0b"])
