@@ -8,9 +8,10 @@ worker gone (its coordinator, or the next worker) ends what the notes name, befo
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import signal
 import time
-from pathlib import Path
 
 import msgspec
 
@@ -35,41 +36,61 @@ class Note(msgspec.Struct, frozen=True):
 def remember(worker: str, session_id: str, pid: int = 0) -> None:
     """Note a session, and its process once it has one."""
     note = Note(session_id, pid, processes.start_time(pid) if pid else 0)
-    write_atomic(_folder(worker) / session_id, msgspec.json.encode(note))
+    write_atomic(private_folder(paths.worker_notes(worker)) / session_id, msgspec.json.encode(note))
 
 
 def forget(worker: str, session_id: str) -> None:
     """It has ended, and its result is on disk."""
-    (_folder(worker) / session_id).unlink(missing_ok=True)
+    (paths.worker_notes(worker) / session_id).unlink(missing_ok=True)
 
 
 def noted(worker: str) -> set[str]:
     """Ids of the sessions that a worker accepted and did not finish."""
-    return {path.name for path in _folder(worker).iterdir() if not path.name.startswith(".")}
+    try:
+        names = os.listdir(paths.worker_notes(worker))
+    except FileNotFoundError:
+        return set()
+    return {name for name in names if not name.startswith(".")}
 
 
 def is_noted(session_id: str) -> bool:
     """Whether any worker of this node accepted a session and did not finish it."""
-    return any((folder / session_id).exists() for folder in (paths.node_dir() / "workers").iterdir())
+    return any((paths.worker_notes(worker) / session_id).exists() for worker in known_workers())
+
+
+def known_workers() -> list[str]:
+    """Names of the workers that have a folder: the living, and those that left something behind."""
+    try:
+        with os.scandir(paths.workers_dir()) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
 
 
 def end_all(worker: str) -> None:
     """Kill every process of the sessions noted for a worker that is gone, and see them gone. The notes stay."""
     for session_id in noted(worker):
         try:
-            note = msgspec.json.decode((_folder(worker) / session_id).read_bytes(), type=Note)
+            note = msgspec.json.decode((paths.worker_notes(worker) / session_id).read_bytes(), type=Note)
         except (OSError, msgspec.DecodeError):
-            continue
-        same = note.pid and processes.is_same(note.pid, note.started)
-        deadline = time.monotonic() + _GONE
-        while victims := processes.belonging_to(session_id, note.pid if same else -1):
-            log.warning("session %s: its worker is gone; ending its processes %s", session_id, victims)
-            processes.signal_all(victims, signal.SIGKILL)
-            if time.monotonic() > deadline:
-                log.error("session %s: processes %s do not die", session_id, victims)
-                break
-            time.sleep(0.01)
+            # Its processes are found by the session's id all the same, which is the file's name.
+            note = Note(session_id)
+        _end(note)
 
 
-def _folder(worker: str) -> Path:
-    return private_folder(paths.node_dir() / "workers" / worker)
+def remove_folder(worker: str) -> None:
+    """Remove a worker's folder and socket. Only for whoever holds the worker's lock, which goes away, too."""
+    paths.worker_socket(worker).unlink(missing_ok=True)
+    shutil.rmtree(paths.worker_dir(worker), ignore_errors=True)
+
+
+def _end(note: Note) -> None:
+    same = note.pid and processes.is_same(note.pid, note.started)
+    deadline = time.monotonic() + _GONE
+    while victims := processes.belonging_to(note.session_id, note.pid if same else -1):
+        log.warning("session %s: its worker is gone; ending its processes %s", note.session_id, victims)
+        processes.signal_all(victims, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            log.error("session %s: processes %s do not die", note.session_id, victims)
+            break
+        time.sleep(0.01)
