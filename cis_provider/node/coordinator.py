@@ -12,18 +12,19 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from cis_provider import settings
-from cis_provider.errors import CisError, ConfigError, NodeUnreachable, TransientAgentError, WorkerLeaving
+from cis_provider.errors import CisError, TransientAgentError
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import Decision, SessionRecord, SessionRequest, SessionState, decide_submit
-from cis_provider.node.admission import Limits, admit
+from cis_provider.node.admission import admit
 from cis_provider.node.book import SessionBook
 from cis_provider.node.fleet import WorkerFleet
+from cis_provider.node.handover import hand_over, request_of
+from cis_provider.node.limits import NodeLimits
 from cis_provider.node.line import TurnLine
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
@@ -36,12 +37,6 @@ log = logging.getLogger(__name__)
 #: Seconds after which a folder is taken from a run that nobody said is over, but that has nobody at work:
 #: on a node without scheduler and triggerer nobody tells.
 _FOLDER_LEASE = 3600.0
-
-#: How often a session is offered to workers that go away in that moment.
-_HAND_OVERS = 4
-
-#: Seconds that a worker which is leaving may take for its sessions' ends.
-_LEAVING = 60.0
 
 #: Seconds before a write that failed (a full disk) is tried again.
 _AGAIN = 5.0
@@ -62,8 +57,7 @@ class Coordinator:
         self._store = store
         self._clock = clock
         self._line = TurnLine(store, lambda: self.book, clock)
-        self._limits = Limits(node=16, scope=4)
-        self._scope_slots: dict[str, int] = {}
+        self._limits = NodeLimits()
         self._stop_reasons: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -163,8 +157,7 @@ class Coordinator:
     def vouch(self, vouch: Vouch) -> None:
         """An Airflow says what it knows."""
         self._line.vouch(vouch.runs)
-        if vouch.scope_slots != self._scope_slots:
-            self._scope_slots = vouch.scope_slots
+        if self._limits.set_scopes(vouch.scope_slots):
             self._admit()
 
     def turns(self) -> list[TurnInfo]:
@@ -192,12 +185,23 @@ class Coordinator:
     # --- admission ----------------------------------------------------------------------------------
 
     def _admit(self) -> None:
+        try:
+            self._admit_now()
+        except (CisError, sqlite3.Error) as error:
+            # A full disk, for one. What was accepted stays accepted.
+            log.error("nobody begins, since it could not be written: %s", error)
+            asyncio.get_running_loop().call_later(_AGAIN, self._admit)
+
+    def _admit_now(self) -> None:
         self._line.advance()
         queue = self.book.queue()
         if not queue:
             return
         admission = admit(
-            queue, at_work=self.book.places_taken(), limits=self._current_limits(), held=self._store.folders()
+            queue,
+            at_work=self.book.places_taken(),
+            limits=self._limits.read(),
+            held=self._store.folders(),
         )
         for path, run in admission.claims.items():
             self._store.take_folder(path, run, self._clock())
@@ -211,29 +215,14 @@ class Coordinator:
             record.state, record.waiting_for = SessionState.STARTING, ""
             try:
                 self.book.changed(record)
-            except sqlite3.Error as error:
+            except sqlite3.Error:
                 record.state = SessionState.QUEUED
-                log.error("session %s cannot begin: its state could not be written: %s", session_id, error)
-                asyncio.get_running_loop().call_later(_AGAIN, self._admit)
-                return
+                raise
             self._spawn_task(self._begin(record), name=record.session_id)
-
-    def _current_limits(self) -> Limits:
-        try:
-            self._limits = Limits(
-                node=settings.integer("dag.local.max_workers"),
-                scope=settings.integer("worker.max_concurrent_tasks"),
-                runtimes=settings.limits("limits.runtime"),
-                accounts=settings.limits("limits.account"),
-            )
-        except ConfigError as error:
-            log.error("%s; the limits stay as they were", error)
-        return replace(self._limits, scopes=self._scope_slots)
 
     async def _begin(self, record: SessionRecord) -> None:
         try:
-            request = self._with_secrets(record)
-            await self._hand_over(record, request)
+            await hand_over(record, request_of(record, self._store, self.book.secrets), self.fleet)
         except (CisError, OSError, msgspec.DecodeError) as error:
             if record.state is SessionState.STARTING:
                 self.book.fail(record, "not_started", str(error))
@@ -242,37 +231,6 @@ class Coordinator:
         # An end that was asked for while the worker was starting.
         if reason := self._stop_reasons.get(record.session_id):
             await self._end_at_worker(record.worker, record.session_id, reason)
-
-    async def _hand_over(self, record: SessionRecord, request: SessionRequest) -> None:
-        for attempt in range(_HAND_OVERS):
-            link = await self.fleet.worker_for(TaskScope.parse(record.scope))
-            if record.has_ended:
-                return
-            try:
-                await link.begin(record.session_id, request)
-                return
-            except NodeUnreachable as error:
-                # A worker may leave, idle, in the moment it is needed. One that took note has the session.
-                if record.session_id in leftovers.noted(record.worker):
-                    return
-                if attempt == _HAND_OVERS - 1:
-                    raise
-                if isinstance(error, WorkerLeaving):
-                    await link.gone(_LEAVING)
-                await asyncio.sleep(0.1)
-
-    def _with_secrets(self, record: SessionRecord) -> SessionRequest:
-        request = self._store.request(record.session_id)
-        if not request.secrets:
-            return request
-        secrets = self.book.secrets.read(record.session_id)
-        if secrets is None:
-            names = ", ".join(sorted(request.secrets))
-            raise TransientAgentError(
-                f"the values of {names} were kept in memory only and are lost, since the node was restarted "
-                "before the agent began; run it again"
-            )
-        return msgspec.structs.replace(request, secrets=secrets)
 
     async def _end_at_worker(self, worker: str, session_id: str, reason: str) -> None:
         if link := self.fleet.links.get(worker):

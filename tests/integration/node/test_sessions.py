@@ -179,7 +179,7 @@ def test_the_nodes_limit_lets_the_urgent_ones_go_first(node, monkeypatch, tmp_pa
         for name, priority in (("p2a", 2), ("p3", 3), ("p0", 0), ("p2b", 2))
     ]
     waiting = node.wait(later[0].session_id, lambda r: r.waiting_for != "")
-    assert waiting.waiting_for == "a place on this node (1 agents at work)"
+    assert waiting.waiting_for == "a place on this node (1 agent at work)"
     gate.touch()
     for record in [first, *later]:
         node.ended(record.session_id)
