@@ -41,31 +41,8 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
     Never raises, and never leaves the scheduler's transaction broken.
     """
     try:
-        pools = _pools_of(dag_run)
-        if not pools:
-            return
-        from sqlalchemy.orm import object_session
+        from cis_provider.listeners.pools import pools_for_run
 
-        from cis_provider.pools import ensure_pools
-
-        session = object_session(dag_run)
-        if session is not None:
-            ensure_pools(pools, session)
+        pools_for_run(dag_run)
     except Exception:
         log.exception("the pools of run %s of %s could not be made", dag_run.run_id, dag_run.dag_id)
-
-
-def _pools_of(dag_run: DagRun) -> list[Any]:
-    from cis_provider.pools import PREFIX, dag_pool
-
-    dag = dag_run.dag
-    sizes: dict[str, int] = {}
-    for task in dag.tasks if dag else ():
-        if task.pool.startswith(PREFIX) and (size := _pool_size(task)):
-            sizes[task.pool] = max(size, sizes.get(task.pool, 0))
-    return [dag_pool(dag_run.dag_id, size)._replace(name=name) for name, size in sizes.items()]
-
-
-def _pool_size(task: Any) -> int:
-    given = getattr(task, "pool_size", None) or getattr(task, "partial_kwargs", {}).get("pool_size")
-    return int(given or 0)
