@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cis_provider import paths
 from cis_provider.errors import CisError
 from cis_provider.files import is_locked, lock_for_life, private_folder
+from cis_provider.listeners.pools import heal_pools
 from cis_provider.listeners.turns import bring_forward, scope_slots
 from cis_provider.model.session import SessionRecord
 from cis_provider.model.watch import TaskView, reason_to_end
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks: an unwanted agent is gone within five seconds, two of them its own.
 EVERY = 1.5
+
+#: Seconds between two looks for tasks that wait for a pool which was deleted.
+_HEAL_EVERY = 10.0
 
 _UNFINISHED = frozenset({"queued", "running"})
 
@@ -77,8 +81,12 @@ def _watch(job: Any) -> None:
     )
     log.info("agents of this node may defer; their sessions are watched over")
     sweep, complained = Sweep(), False
+    heal_at = 0.0
     while lock:
         time.sleep(EVERY)
+        if time.monotonic() > heal_at:
+            heal_pools()
+            heal_at = time.monotonic() + _HEAL_EVERY
         try:
             sweep.once()
             complained = False
