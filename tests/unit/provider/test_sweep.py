@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cis_provider.listeners.sweep import Sweep
+from cis_provider.listeners.sweep import Sweep, _vouch
 from cis_provider.model.session import SessionKey, SessionRecord
 from cis_provider.model.watch import TaskView
 
@@ -65,3 +65,15 @@ def test_folders_are_released_when_the_run_is_over_or_gone_and_never_for_a_stran
     assert node.released == [("d", "done")]
     sweep._release(node, held[1:], {})
     assert node.released == [("d", "done"), ("d", "runs")]
+
+
+def test_an_airflow_vouches_for_what_it_knows_and_for_runs_that_are_not_over():
+    vouch = _vouch(
+        [session("a"), session("stranger")],
+        {("d", "r", "a", -1): RUNNING},
+        {("d", "r"): "running", ("d", "waits"): "queued", ("d", "over"): "success"},
+        {"project:a": 2},
+    )
+    assert vouch.session_ids == ["a"]
+    assert vouch.runs == [("d", "r"), ("d", "waits")]
+    assert vouch.scope_slots == {"project:a": 2}
