@@ -16,24 +16,18 @@ from cis_provider.model.text import variable_name
 from cis_provider.runtimes.registry import KNOWN_TYPES, known_types
 from dag_factory import graph, params, templates, timing
 from dag_factory.diagnostics import Diagnostic, did_you_mean
-from dag_factory.document import Document, Path
+from dag_factory.document import Path
 from dag_factory.placeholders import malformed
-from dag_factory.view import AgentView, FileView, agents_in
+from dag_factory.view import AgentView, FileView
 
 #: Task that makes a run failed in which an agent failed; see ``plan``. No agent may have its name.
 RUN_OUTCOME = "run-outcome"
 
 
-def all_checks(document: Document, data: dict[str, Any]) -> list[Diagnostic]:
-    """
-    Everything that is wrong with a file as a whole.
-
-    :param data: Plain data with one name for each key and placeholders settled.
-    """
-    file = FileView(document, data, agents_in(data))
+def all_checks(file: FileView) -> None:
+    """Add everything that is wrong with a file as a whole to what was found."""
     for check in _CHECKS:
         check(file)
-    return file.found
 
 
 def _check_types(file: FileView) -> None:

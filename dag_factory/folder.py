@@ -1,17 +1,21 @@
-"""CIS files in a folder: which files are some, what they say, and which DAG ids they share. No Airflow."""
+"""CIS files in a folder: which files are some, and what they say. No Airflow."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dag_factory.diagnostics import Diagnostic
 from dag_factory.document import parse
 from dag_factory.placeholders import Lookup
+from dag_factory.scope_settings import read_rules, user_name
+from dag_factory.scopes import ScopeRules
+from dag_factory.taken import Taken
 from dag_factory.validate import Checked, check_document
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -77,21 +81,33 @@ def candidate_files(folder: Path) -> Iterator[Path]:
     yield from map(Path, sorted(walk(str(folder))))
 
 
-def check_file(path: Path, *, shown_as: str | None = None, lookup: Lookup = os.environ.get) -> Checked:
+def check_file(
+    path: Path,
+    *,
+    shown_as: str | None = None,
+    lookup: Lookup = os.environ.get,
+    rules: ScopeRules | None = None,
+) -> Checked:
     """Judge one file that is meant to be a CIS file. Never raises: what cannot be read is a mistake, too."""
-    found = read_cis_file(path, shown_as=shown_as, lookup=lookup, certain=True)
+    found = read_cis_file(path, shown_as=shown_as, lookup=lookup, certain=True, rules=rules)
     assert found is not None
     return found.checked
 
 
 def read_cis_file(
-    path: Path, *, shown_as: str | None = None, lookup: Lookup = os.environ.get, certain: bool = False
+    path: Path,
+    *,
+    shown_as: str | None = None,
+    lookup: Lookup = os.environ.get,
+    certain: bool = False,
+    rules: ScopeRules | None = None,
 ) -> Found | None:
     """
     Read and judge one file.
 
     :param shown_as: Its name in messages.
     :param certain: Take it for a CIS file, whatever is in it.
+    :param rules: Settings for scopes; read now, if they were not before.
     :return: Nothing when it is no CIS file, or gone.
     """
     name = shown_as if shown_as is not None else str(path)
@@ -105,11 +121,14 @@ def read_cis_file(
         return Found(path, Checked(name, None, (mistake,))) if certain else None
     if not certain and b"agents" not in data and not (b"id" in data and b"type" in data):
         return None
-    checked = _judge(data, path, name, lookup=lookup, certain=certain)
+    judge = partial(check_document, lookup=lookup, rules=rules, owner=partial(user_name, stat.st_uid))
+    checked = _judge(data, path, name, judge, certain=certain)
     return Found(path, checked, stat) if checked is not None else None
 
 
-def _judge(data: bytes, path: Path, name: str, *, lookup: Lookup, certain: bool) -> Checked | None:
+def _judge(
+    data: bytes, path: Path, name: str, judge: Callable[..., Checked], *, certain: bool
+) -> Checked | None:
     if len(data) > MAX_FILE_SIZE:
         certain = certain or _LOOKS.search(data.decode("utf-8", "replace")) is not None
         mistake = Diagnostic(name, 1, 1, "F001", f"is larger than {MAX_FILE_SIZE} bytes")
@@ -128,7 +147,7 @@ def _judge(data: bytes, path: Path, name: str, *, lookup: Lookup, certain: bool)
     if document is None:
         return Checked(name, None, tuple(diagnostics))
     try:
-        return check_document(document, diagnostics, name=default_name(path), lookup=lookup)
+        return judge(document, diagnostics, name=default_name(path))
     except Exception as error:
         # A mistake of ours. It must not take the DAGs of all other files with it.
         log.exception("%s: the validator failed", name)
@@ -148,31 +167,10 @@ def is_cis_data(data: object) -> bool:
 
 
 def read_folder(folder: Path, *, lookup: Lookup = os.environ.get) -> Iterator[Found]:
-    """Every CIS file below a folder. A file whose DAG id another one before it has is wrong."""
-    owners: Owners = {}
+    """Every CIS file below a folder. A file that contradicts another one before it is wrong."""
+    taken = Taken()
+    rules = read_rules()
     for path in candidate_files(folder):
-        found = read_cis_file(path, lookup=lookup)
+        found = read_cis_file(path, lookup=lookup, rules=rules)
         if found is not None:
-            yield refuse_second(found, owners)
-
-
-#: DAG id: the file that has it, and its name in messages.
-Owners = dict[str, tuple[Path, str]]
-
-
-def refuse_second(found: Found, owners: Owners) -> Found:
-    """
-    ``found``, wrong if another file has its DAG id. A file with mistakes has none: it must not put the
-    DAG of a good file out of service.
-
-    :param owners: Which file has which id; ``found`` is added.
-    """
-    checked = found.checked
-    if checked.spec is None:
-        return found
-    owner, name = owners.setdefault(checked.spec.name, (found.path, checked.file))
-    if owner == found.path:
-        return found
-    message = f'the DAG id "{checked.spec.name}" is that of {name} already'
-    mistake = Diagnostic(checked.file, *checked.name_place, "F207", message, "give this file another name:")
-    return replace(found, checked=replace(checked, spec=None, diagnostics=(mistake,)))
+            yield Found(path, taken.judge(path, found.checked), found.stat)

@@ -18,7 +18,7 @@ from dag_factory.index import IndexEntry, entry_of, find_entry, write_index
 from dag_factory.origin import base_folder_of, base_folders
 from dag_factory.plan import make_plan
 from dag_factory.spec import DagSpec
-from dag_factory.validate import check_spec
+from dag_factory.validate import Checked, check_spec
 
 if TYPE_CHECKING:
     from dag_factory.dag import CisDag
@@ -33,7 +33,7 @@ def load(path: str | os.PathLike[str]) -> CisDag:
     :raises InvalidSpec: The file has mistakes; the text lists all of them.
     """
     file = Path(path).absolute()
-    return _dag_of(check_file(file, shown_as=os.fspath(path)).need(), file, base_folder_of(file))
+    return _dag_of(check_file(file, shown_as=os.fspath(path)), file, base_folder_of(file))
 
 
 def build(
@@ -49,8 +49,7 @@ def build(
     """
     from dag_factory.builder import build_dag
 
-    checked = check_spec(spec, name=name).need()
-    return build_dag(make_plan(checked, base_folder=str(base_folder)))
+    return build_dag(make_plan(check_spec(spec, name=name), base_folder=str(base_folder)))
 
 
 def load_folder(folder: str | os.PathLike[str]) -> dict[str, CisDag]:
@@ -104,7 +103,7 @@ def _dags(everything: Sequence[Found], *, stand_ins: bool) -> tuple[dict[str, Ci
         spec, diagnostics = found.checked.spec, found.checked.diagnostics
         if spec is not None:
             try:
-                dags[spec.name] = _dag_of(spec, found.path, base)
+                dags[spec.name] = _dag_of(found.checked, found.path, base)
             except Exception as error:
                 # Whatever it is, it must stay with this file: an exception here ends all DAGs of the folder.
                 log.exception("%s: the DAG could not be built", found.path)
@@ -123,10 +122,10 @@ def _dags(everything: Sequence[Found], *, stand_ins: bool) -> tuple[dict[str, Ci
     return dags, entries
 
 
-def _dag_of(spec: DagSpec, file: Path, base: Path) -> CisDag:
+def _dag_of(checked: Checked, file: Path, base: Path) -> CisDag:
     from dag_factory.builder import build_dag
 
-    return build_dag(make_plan(spec, base_folder=str(base)), file=file)
+    return build_dag(make_plan(checked, base_folder=str(base)), file=file)
 
 
 def _refused(file: str, error: Exception) -> Diagnostic:

@@ -14,7 +14,9 @@ import msgspec
 
 from cis_provider.errors import ConfigError, UsageError
 from cis_provider.files import private_folder, write_atomic
-from dag_factory.folder import SUFFIXES, check_file, read_folder
+from dag_factory.folder import SUFFIXES, Found, check_file, read_folder
+from dag_factory.taken import on_another_node
+from dag_factory.validate import Checked
 
 _FOLDER = ".origins"
 
@@ -37,17 +39,18 @@ def install(file: Path, dags_dir: Path) -> Path:
     :param file: It is validated first. One that is below ``dags_dir`` stays where it is.
     :return: The file that the loader will read, ``<dag id>.yaml`` or ``.json``.
     :raises InvalidSpec: The file has mistakes, all of which are listed.
-    :raises UsageError: Its DAG id is that of another file.
+    :raises UsageError: Its DAG id is that of another file, or another file has its scope on another node.
     :raises ConfigError: The folder cannot be written.
     """
-    spec = check_file(file).need()
+    checked = check_file(file)
+    spec = checked.need()
     source = file.resolve()
     if source.is_relative_to(dags_dir.resolve()):
-        _refuse_taken(spec.name, source, dags_dir, except_for=source)
+        _refuse_taken(spec.name, checked, source, dags_dir, except_for=source)
         return file.absolute()
     suffix = ".json" if source.suffix == ".json" else ".yaml"
     target = dags_dir / f"{spec.name}{suffix}"
-    _refuse_taken(spec.name, source, dags_dir, except_for=None)
+    _refuse_taken(spec.name, checked, source, dags_dir, except_for=None)
     origin = Origin(spec.name, str(source), str(source.parent))
     private_folder(dags_dir / _FOLDER)
     try:
@@ -90,18 +93,28 @@ def _sidecar(target: Path) -> Path:
     return target.parent / _FOLDER / f"{target.name.removesuffix(target.suffix)}.json"
 
 
-def _refuse_taken(dag_id: str, source: Path, dags_dir: Path, *, except_for: Path | None) -> None:
+def _refuse_taken(
+    dag_id: str, checked: Checked, source: Path, dags_dir: Path, *, except_for: Path | None
+) -> None:
     for found in read_folder(dags_dir):
-        spec = found.checked.spec
-        is_mine = found.path.stem == dag_id and found.path.parent == dags_dir
-        if (spec is None or spec.name != dag_id) and not is_mine:
-            continue
         if except_for is not None and found.path.resolve() == except_for:
             continue
-        origin = origin_of(found.path)
+        spec, origin = found.checked.spec, origin_of(found.path)
+        is_mine = found.path.stem == dag_id and found.path.parent == dags_dir
+        if (spec is None or spec.name != dag_id) and not is_mine:
+            if spec is not None and not (origin is not None and origin.file == str(source)):
+                _refuse_other_node(checked, source, found)
+            continue
         if origin is not None and (origin.file == str(source) or not Path(origin.file).exists()):
             continue
         holder = origin.file if origin is not None else str(found.path)
         raise UsageError(
             f'{source}: the DAG id "{dag_id}" is that of {holder}; give this file another name:, or remove {found.path}'
         )
+
+
+def _refuse_other_node(checked: Checked, source: Path, found: Found) -> None:
+    for target in checked.scopes.targets:
+        for other in found.checked.scopes.targets:
+            if message := on_another_node(target, str(found.path), other):
+                raise UsageError(f"{source}: {message}; say one node: in both, or remove {found.path}")

@@ -8,7 +8,7 @@ no secret gets into Airflow's database. In a shell agent's command ``${...}`` is
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cis_provider.model.placeholders import malformed_in, substitute, unset_in
@@ -48,6 +48,24 @@ def malformed(document: Document, path: Path, text: str) -> list[Diagnostic]:
     ]
 
 
+def unset(
+    document: Document, path: Path, missing: Sequence[tuple[int, str]], why: str = ""
+) -> list[Diagnostic]:
+    """
+    Placeholders without a value, in a text that is read at load.
+
+    :param missing: Offsets in the text, and names.
+    :param why: Added to the way out.
+    """
+    found = []
+    for at, name in missing:
+        place = document.place_in_text(path, at)
+        hint = f"set it where Airflow's dag processor runs, or write ${{{name}:-default}}"
+        hint += f"; {why}" if why else ""
+        found.append(Diagnostic(document.file, *place, "F006", f"${{{name}}} is not set", hint))
+    return found
+
+
 class _Settler:
     def __init__(self, document: Document, lookup: Lookup) -> None:
         self._document = document
@@ -68,10 +86,7 @@ class _Settler:
 
     def _text(self, text: str, path: Path) -> str:
         found = malformed(self._document, path, text)
-        for at, name in unset_in(text, self._lookup):
-            place = self._document.place_in_text(path, at)
-            hint = f"set it where Airflow's dag processor runs, or write ${{{name}:-default}}"
-            found.append(Diagnostic(self._document.file, *place, "F006", f"${{{name}}} is not set", hint))
+        found += unset(self._document, path, unset_in(text, self._lookup))
         if found:
             self.diagnostics.extend(found)
             return text

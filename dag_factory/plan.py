@@ -7,13 +7,16 @@ A spec as a plan: which tasks a DAG has, with which arguments and edges. Pure da
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cis_provider.pools import dag_pool_name
 from dag_factory.checks import RUN_OUTCOME
+from dag_factory.scopes import pool_of
 from dag_factory.spec import AgentSpec, DagSpec, FolderWorkspace, FromWorkspace, RepoWorkspace, resolve_agents
 from dag_factory.timing import parse_start_date
+from dag_factory.validate import Checked
 
 AGENT_OPERATOR = "cis_provider.operators.agent.AgentOperator"
 OUTCOME_OPERATOR = "dag_factory.outcome.RunOutcomeOperator"
@@ -50,7 +53,7 @@ class DagPlan:
     :param start_date: Without an offset where the file says none; it is then in ``timezone``.
     :param timezone: ``None``: Airflow's default.
     :param params: Entries as the file has them.
-    :param max_workers: Slots of its agents' pool.
+    :param max_workers: Agents at work at once, over all its runs.
     """
 
     dag_id: str
@@ -66,19 +69,21 @@ class DagPlan:
     max_workers: int = 1
 
 
-def make_plan(spec: DagSpec, *, base_folder: str = "") -> DagPlan:
+def make_plan(checked: Checked, *, base_folder: str = "") -> DagPlan:
     """
-    The plan of a spec that the validator has passed.
+    The plan of what the validator has passed.
 
     :param base_folder: Folder to which relative repository paths belong.
+    :raises InvalidSpec: The validator has found mistakes.
     """
-    pool = dag_pool_name(spec.name)
+    spec = checked.need()
     agents = resolve_agents(spec)
+    places = _places(spec, agents, checked)
     tasks = [
         TaskPlan(
             task_id=agent.id,
             operator=AGENT_OPERATOR,
-            arguments=_arguments(agent, position, pool=pool, slots=spec.max_workers, base_folder=base_folder),
+            arguments=_arguments(agent, position, base_folder=base_folder) | places[agent.id],
             upstream=agent.deps,
             trigger_rule=TRIGGER_RULES[agent.when],
         )
@@ -101,7 +106,28 @@ def make_plan(spec: DagSpec, *, base_folder: str = "") -> DagPlan:
     )
 
 
-def _arguments(agent: AgentSpec, position: int, *, pool: str, slots: int, base_folder: str) -> dict[str, Any]:
+def _places(spec: DagSpec, agents: Sequence[AgentSpec], checked: Checked) -> dict[str, dict[str, Any]]:
+    """The arguments that say where an agent is at work and beside how many, by the agent's id."""
+    rules, decisions = checked.rules, checked.scopes.decisions
+    assert rules is not None, "no file without mistakes is judged without settings"
+    own_pool = dag_pool_name(spec.name)
+    places: dict[str, dict[str, Any]] = {}
+    for agent in agents:
+        scope = decisions[agent.id].scope
+        pool, slots = pool_of(scope, spec.exclusive, rules, dag_id=spec.name, max_workers=spec.max_workers)
+        places[agent.id] = {"pool": pool, "pool_size": slots, "scope": scope}
+        if spec.exclusive is not None:
+            places[agent.id]["exclusive"] = spec.exclusive
+        if node := agent.node or spec.node:
+            places[agent.id]["queue"] = node
+    if any(place["pool"] != own_pool for place in places.values()):
+        # One pool does not count the agents in another: the coordinator does.
+        for place in places.values():
+            place["max_workers"] = spec.max_workers
+    return places
+
+
+def _arguments(agent: AgentSpec, position: int, *, base_folder: str) -> dict[str, Any]:
     priority = int(agent.priority[1:])
     arguments: dict[str, Any] = {
         "agent_type": agent.type,
@@ -111,8 +137,6 @@ def _arguments(agent: AgentSpec, position: int, *, pool: str, slots: int, base_f
         "priority": priority,
         "priority_weight": PRIORITY_WEIGHTS[priority],
         "weight_rule": "absolute",
-        "pool": pool,
-        "pool_size": slots,
         "retries": agent.retries,
     }
     if agent.workspace is not None:
@@ -127,6 +151,8 @@ def _arguments(agent: AgentSpec, position: int, *, pool: str, slots: int, base_f
         arguments["retry_delay"] = datetime.timedelta(seconds=agent.retry_delay)
     if agent.rollback:
         arguments["rollback"] = True
+    if agent.account:
+        arguments["account"] = agent.account
     if agent.description:
         arguments["doc_md"] = agent.description + "\n"
     return arguments

@@ -7,82 +7,15 @@ made of them.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
-from cis_provider.model.duration import parse_duration
+from cis_provider.model.session import Exclusive
+from dag_factory import values
 
 #: Another name for a key: the model's own, and the one that a file may use as well.
 ALIASES = {"prompt": "command", "name": "dag_id"}
-
-#: Names of DAGs and agents end up in pools (256 characters) and in file names (255 bytes).
-_MAX_NAME_BYTES = 200
-_NAME = re.compile(r"\w[\w.-]*")
-_RESERVED = re.compile(
-    "CIS_(?:(?:SESSION|DAG|RUN|AGENT)_ID|TRY_NUMBER|BASE|INPUTS|OUTPUT|OUTPUT_.*|WORKSPACE|WORKSPACE_.*)"
-)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def check_name(value: str) -> str:
-    """
-    :raises ValueError: Airflow, or a file system, would refuse it as the id of a DAG or task.
-    """
-    if not _NAME.fullmatch(value):
-        raise ValueError(
-            f'"{value}" is no valid id: letters, digits, "_", "-" and "."; the first no "-" or "."'
-        )
-    if len(value.encode()) > _MAX_NAME_BYTES:
-        raise ValueError(f'"{value[:20]}..." is too long for an id: {_MAX_NAME_BYTES} bytes at most')
-    return value
-
-
-def _name(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return check_name(value)
-        except ValueError as error:
-            raise _problem("F106", str(error)) from None
-    return value
-
-
-def _duration(value: Any) -> float:
-    if isinstance(value, int | float | str):
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            raise _problem("F104", str(error)) from None
-    raise _problem("F104", "must be a duration, such as 300, 5m or 1h30m")
-
-
-def _whole(value: Any) -> int:
-    # Text, because ${NAME} gives text. A bool is an int to Python, but not to a person.
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,9}", value.strip()):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise _problem("F103", f"must be a whole number, not {shown(value)}")
-
-
-def _switch(value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if isinstance(value, bool):
-        return value
-    raise _problem("F103", f"must be true or false, not {shown(value)}")
-
-
-def _env(value: Any) -> Any:
-    if isinstance(value, dict):
-        for name in value:
-            if not _VARIABLE.fullmatch(str(name)):
-                raise _problem("F106", f'"{name}" is no name of a variable: letters, digits and "_" only')
-            if _RESERVED.fullmatch(str(name)):
-                raise _problem("F106", f'"{name}" is set for every agent, to something else')
-    return value
 
 
 def _workspace_form(value: Any) -> str | None:
@@ -99,17 +32,6 @@ def _workspace_form(value: Any) -> str | None:
     return None
 
 
-def _problem(code: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError(code, "{text}", {"text": message})
-
-
-def shown(value: Any) -> str:
-    """A value, short enough for a message."""
-    kinds = {dict: "a mapping", list: "a list", type(None): "nothing", bool: str(value).lower()}
-    text = kinds.get(type(value)) or repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 _DURATION_SCHEMA = {
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0},
@@ -120,7 +42,7 @@ _DURATION_SCHEMA = {
     ],
     "description": "Seconds, or a text such as 5m, 1h30m, 2d",
 }
-_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _MAX_NAME_BYTES}
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": values.MAX_NAME_BYTES}
 _WHOLE_SCHEMA = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^([0-9]+|.*\$\{.+)$"}]
 }
@@ -130,12 +52,20 @@ _ENV_SCHEMA = {
     "additionalProperties": {"type": ["string", "number", "boolean"]},
 }
 
-Name = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
-Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
-Count = Annotated[int, BeforeValidator(_whole), Field(ge=0), WithJsonSchema(_WHOLE_SCHEMA)]
-Positive = Annotated[int, BeforeValidator(_whole), Field(ge=1), WithJsonSchema(_WHOLE_SCHEMA)]
-Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": "boolean"})]
-Env = Annotated[dict[str, str], BeforeValidator(_env), WithJsonSchema(_ENV_SCHEMA)]
+_SCOPE_SCHEMA = {
+    "type": "string",
+    "pattern": r"^(global|(project|user|type):.+|.*(\{\{|\{%|\$\{).*)$",
+    "examples": ["project:my-app", "user:anna", "type:backup", "global"],
+}
+
+Name = Annotated[str, BeforeValidator(values.name), WithJsonSchema(_NAME_SCHEMA)]
+Scope = Annotated[str, BeforeValidator(values.scope), WithJsonSchema(_SCOPE_SCHEMA)]
+Account = Annotated[str, BeforeValidator(values.account)]
+Duration = Annotated[float, BeforeValidator(values.duration), WithJsonSchema(_DURATION_SCHEMA)]
+Count = Annotated[int, BeforeValidator(values.whole), Field(ge=0), WithJsonSchema(_WHOLE_SCHEMA)]
+Positive = Annotated[int, BeforeValidator(values.whole), Field(ge=1), WithJsonSchema(_WHOLE_SCHEMA)]
+Switch = Annotated[bool, BeforeValidator(values.switch), WithJsonSchema({"type": "boolean"})]
+Env = Annotated[dict[str, str], BeforeValidator(values.env), WithJsonSchema(_ENV_SCHEMA)]
 Priority = Literal["p0", "p1", "p2", "p3"]
 When = Literal["success", "failure", "always"]
 
@@ -196,6 +126,13 @@ class AgentDefaults(_Model):
     rollback: Switch = Field(
         False, description="Put its worktree, or folder below the root, back when it fails"
     )
+    scope: Scope = Field(
+        "", description="Whose work it is: project:ID, user:ID, type:ID or global; by default the file's"
+    )
+    node: Name = Field("", description="Node that it runs on: Airflow's queue; by default the file's")
+    account: Account = Field(
+        "", description="Whose login it uses; a node may limit how many agents use one at a time"
+    )
 
 
 class AgentSpec(AgentDefaults):
@@ -236,6 +173,15 @@ class DagSpec(_Model):
     )
     max_workers: Positive = Field(4, description="Agents at work at a time, over all runs of the DAG")
     max_active_runs: Positive | None = Field(None, description="Runs at a time")
+    scope: Scope = Field(
+        "", description="Whose work it is; by default found in env, in the DAG's id or in the node's settings"
+    )
+    exclusive: Exclusive | None = Field(
+        None,
+        description="run: the scope belongs to one run at a time; agent: to one agent; no: only numbers limit. "
+        "By default run, for the scope global no",
+    )
+    node: Name = Field("", description="Node that its agents run on: Airflow's queue")
     env: Env = Field({}, description="Variables of all agents")
     defaults: AgentDefaults = Field(AgentDefaults(), description="What is the same for all agents")
 

@@ -8,34 +8,24 @@ They read the plain data, not the models, so that they work beside values the mo
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from dag_factory import checks
-from dag_factory.diagnostics import Diagnostic, InvalidSpec, did_you_mean
+from dag_factory.diagnostics import Diagnostic, InvalidSpec
 from dag_factory.document import Document, parse
 from dag_factory.document import Path as DataPath
 from dag_factory.placeholders import Lookup, settle
-from dag_factory.spec import (
-    ALIASES,
-    AgentDefaults,
-    AgentSpec,
-    DagSpec,
-    FolderWorkspace,
-    FromWorkspace,
-    RepoWorkspace,
-    shown,
-)
-
-_WORKSPACES: dict[str, type[BaseModel]] = {
-    "folder": FolderWorkspace,
-    "repository": RepoWorkspace,
-    "agent": FromWorkspace,
-}
+from dag_factory.scope_checks import FileScopes, judge_scopes
+from dag_factory.scope_settings import read_rules, user_name
+from dag_factory.scopes import ScopeRules
+from dag_factory.spec import ALIASES, DagSpec
+from dag_factory.values import shown
+from dag_factory.view import FileView, agents_in
+from dag_factory.wording import translate
 
 
 @dataclass(frozen=True)
@@ -43,6 +33,8 @@ class Checked:
     """
     :param spec: ``None`` when there is any mistake.
     :param dag_id: Also of a file with mistakes, where it can be told.
+    :param scopes: Of the agents of a file without mistakes.
+    :param rules: Settings by which the scopes were found.
     """
 
     file: str
@@ -50,6 +42,8 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...] = ()
     dag_id: str | None = None
     name_place: tuple[int, int] = (1, 1)
+    scopes: FileScopes = field(default_factory=FileScopes)
+    rules: ScopeRules | None = None
 
     def need(self) -> DagSpec:
         """
@@ -63,7 +57,13 @@ class Checked:
 
 
 def check_text(
-    text: str, file: str, *, name: str, is_json: bool = False, lookup: Lookup = os.environ.get
+    text: str,
+    file: str,
+    *,
+    name: str,
+    is_json: bool = False,
+    lookup: Lookup = os.environ.get,
+    rules: ScopeRules | None = None,
 ) -> Checked:
     """
     Judge the text of a file.
@@ -71,11 +71,12 @@ def check_text(
     :param file: Its name, for messages.
     :param name: DAG id where the text says none.
     :param lookup: Values of ``${NAME}``.
+    :param rules: Settings for scopes; read now, if they were not before.
     """
     document, diagnostics = parse(text, file, is_json=is_json)
     if document is None:
         return Checked(file, None, tuple(diagnostics))
-    return check_document(document, diagnostics, name=name, lookup=lookup)
+    return check_document(document, diagnostics, name=name, lookup=lookup, rules=rules)
 
 
 def check_spec(spec: DagSpec | dict[str, Any] | Sequence[Any], *, name: str = "dag") -> Checked:
@@ -88,13 +89,22 @@ def check_spec(spec: DagSpec | dict[str, Any] | Sequence[Any], *, name: str = "d
 
 
 def check_document(
-    document: Document, diagnostics: list[Diagnostic], *, name: str, lookup: Lookup = os.environ.get
+    document: Document,
+    diagnostics: list[Diagnostic],
+    *,
+    name: str,
+    lookup: Lookup = os.environ.get,
+    rules: ScopeRules | None = None,
+    owner: Callable[[], str] = user_name,
 ) -> Checked:
     """
     Judge what was parsed.
 
     :param diagnostics: What parsing has found; it is added to.
+    :param rules: Settings for scopes; read now, if they were not before.
+    :param owner: Name of the file's owner.
     """
+    rules = rules or read_rules()
     document.aliases = ALIASES
     data = document.data
     if isinstance(data, list):
@@ -110,9 +120,11 @@ def check_document(
     try:
         spec = DagSpec.model_validate(plain)
     except ValidationError as error:
-        diagnostics += _translate(document, plain, error, unset)
-    diagnostics += checks.all_checks(document, plain)
-    found = tuple(sorted(set(diagnostics)))
+        diagnostics += translate(document, plain, error, unset)
+    view = FileView(document, plain, agents_in(plain))
+    checks.all_checks(view)
+    scopes = judge_scopes(view, rules=rules, lookup=lookup, owner=owner)
+    found = tuple(sorted({*diagnostics, *view.found}))
     dag_id = plain.get("name")
     return Checked(
         file=document.file,
@@ -120,6 +132,8 @@ def check_document(
         diagnostics=found,
         dag_id=dag_id if isinstance(dag_id, str) else None,
         name_place=document.place(("name",)),
+        scopes=FileScopes() if found else scopes,
+        rules=rules,
     )
 
 
@@ -191,96 +205,3 @@ class _Plain:
             raw = self._document.raw(path)
             return raw if raw is not None else str(value).lower() if isinstance(value, bool) else str(value)
         return value
-
-
-def _translate(
-    document: Document, plain: dict[str, Any], error: ValidationError, unset: list[Diagnostic]
-) -> list[Diagnostic]:
-    """Pydantic's errors in our words. What a ``${NAME}`` left behind is not said twice."""
-    places = {(d.line, d.col) for d in unset}
-    found = []
-    for item in error.errors(include_url=False, include_context=True):
-        loc = item["loc"]
-        code, message, hint = _reword(item, loc)
-        of_key = code == "F101"
-        place = document.place(loc, key=of_key)
-        if place != (0, 0) and place in places:
-            continue
-        if item["type"] == "too_short" and item["input"]:
-            continue  # pydantic leaves out what is wrong, and then counts
-        found.append(Diagnostic(document.file, *place, code, f"{_whose(plain, loc)}{message}", hint))
-    return found
-
-
-def _whose(plain: dict[str, Any], loc: DataPath) -> str:
-    if len(loc) < 2 or loc[0] != "agents" or not isinstance(loc[1], int):
-        return ""
-    agents = plain["agents"]
-    agent = agents[loc[1]] if loc[1] < len(agents) else None
-    agent_id = agent.get("id") if isinstance(agent, dict) else None
-    return f'agent "{agent_id}": ' if isinstance(agent_id, str) else f"agent {loc[1] + 1}: "
-
-
-def _reword(item: ErrorDetails, loc: DataPath) -> tuple[str, str, str]:
-    kind, key, value = item["type"], str(loc[-1]) if loc else "", item["input"]
-    if kind == "extra_forbidden":
-        known = _known_keys(loc)
-        return "F101", f'unknown key "{key}"', did_you_mean(key, known) or f"there are {', '.join(known)}"
-    if kind == "missing":
-        if key == "agents":
-            return "F005", "no CIS file: there is no agents:", "a CIS file has a list under agents:"
-        other = f' (or "{ALIASES[key]}")' if key in ALIASES else ""
-        return "F102", f'"{key}"{other} is missing', ""
-    if isinstance(loc[-1] if loc else "", int) and len(loc) > 1:
-        key = f"{loc[-2]}[{loc[-1]}]" if loc[-2] != "agents" else ""
-    subject = f'"{key}" ' if key else ""
-    if kind.startswith("F"):
-        text = item["msg"]
-        hint = (
-            _SWITCH_HINTS.get(value.lower(), "") if isinstance(value, str) and "true or false" in text else ""
-        )
-        return kind, text if text.startswith('"') else f"{subject}{text}", hint
-    if kind == "literal_error":
-        choices = [part.strip("' ") for part in str(item["ctx"]["expected"]).replace(" or ", ",").split(",")]
-        hint = did_you_mean(str(value), choices)
-        return "F103", f"{subject}must be one of {', '.join(choices)}, not {shown(value)}", hint
-    text = _KINDS.get(kind) or item["msg"]
-    if kind == "greater_than_equal":
-        text = f"must be at least {item['ctx']['ge']}"
-    if kind == "too_short":
-        text = "must not be empty"
-    if kind in ("string_too_long",):
-        text = f"must have at most {item['ctx']['max_length']} characters"
-    given = f", not {shown(value)}" if kind in _KINDS else ""
-    hint = "quote it" if kind == "string_type" and isinstance(value, int | float) else ""
-    if kind == "tuple_type" and isinstance(value, str):
-        hint = f"write [{value}]"
-    return "F103", f"{subject}{text}{given}", hint
-
-
-_SWITCH_HINTS = {
-    **dict.fromkeys(("yes", "on", "y"), "write true"),
-    **dict.fromkeys(("no", "off", "n"), "write false"),
-}
-
-_KINDS = {
-    "string_type": "must be text",
-    "dict_type": "must be a mapping",
-    "tuple_type": "must be a list",
-    "model_type": "must be a mapping",
-    "model_attributes_type": "must be a mapping",
-    "string_too_short": "must not be empty",
-}
-
-
-def _known_keys(loc: DataPath) -> list[str]:
-    model: type[BaseModel] = DagSpec
-    if "workspace" in loc[:-1]:
-        form = loc[loc.index("workspace") + 1]
-        model = _WORKSPACES.get(str(form), FolderWorkspace)
-    elif loc[0] == "agents":
-        model = AgentSpec
-    elif loc[0] == "defaults" and len(loc) > 1:
-        model = AgentDefaults
-    names = [field.alias or name for name, field in model.model_fields.items()]
-    return names + [other for name, other in ALIASES.items() if name in names]

@@ -25,7 +25,11 @@ class AgentView:
 
 @dataclass
 class FileView:
-    """A file under judgement, and what was found."""
+    """
+    A file under judgement, and what was found.
+
+    :param data: Plain data with one name for each key and placeholders settled.
+    """
 
     document: Document
     data: dict[str, Any]

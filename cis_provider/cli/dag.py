@@ -238,6 +238,16 @@ def status(
         print_status(found)
 
 
+@app.command()
+def scope(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CIS file.")], as_json: JsonOption = False
+) -> None:
+    """The scopes of a CIS file: whose agents are in which, and what decided it."""
+    from cis_provider.cli.scope import show_scopes
+
+    show_scopes(file, as_json=as_json)
+
+
 def _rows(gather: Gatherer, run: str | None) -> list[Row]:
     if run is None:
         return [row for view in gather.unfinished() for row in view.agents]

@@ -98,6 +98,7 @@ def seen(spec):
         "description": back.description,
         "active": [back.max_active_runs, back.max_active_tasks],
         "pools": sorted({task.pool for task in back.tasks}),
+        "places": [[task.pool, task.pool_size, task.queue] for task in back.tasks],
         "catchup": back.catchup,
     }
 
@@ -121,6 +122,14 @@ SPECS = {
             "o": None,
         },
     },
+    "scoped": {
+        "scope": "project:app",
+        "exclusive": "agent",
+        "agents": [
+            {"id": "a", "type": "shell", "prompt": "x", "node": "gpu-1", "account": "work"},
+            {"id": "b", "type": "shell", "prompt": "x", "scope": "user:{{ params.who }}"},
+        ],
+    },
     "yearly": YEARLY,
     "yearly since 2024": YEARLY | {"start_date": "2024-01-01"},
     "yearly from 2100": YEARLY | {"start_date": "2100-01-01"},
@@ -140,8 +149,10 @@ def test_dags_survive_airflows_database_and_are_scheduled_as_their_files_say(air
         "description": "Nightly.",
         "active": [3, 200],
         "pools": ["cis-dag-d"],
+        "places": [["cis-dag-d", 200, "default"]],
         "catchup": False,
     }
+    assert seen["scoped"]["places"] == [["cis-project-app", 1, "gpu-1"], ["cis-dag-d", 4, "default"]]
     # Switched on, a DAG waits for its next time; a time that was missed before is not made up for.
     for name in ("yearly", "yearly since 2024"):
         assert seen[name]["seconds_to_next"] > 0, name

@@ -94,6 +94,33 @@ def test_the_dag_processor_says_what_lint_says_and_the_code_tab_shows_the_file(a
     ]
 
 
+def test_a_scope_on_two_nodes_is_an_import_error_of_the_second_file_by_path(airflow: Any) -> None:
+    scoped = GOOD + "scope: project:x\nnode: %s\n"
+    airflow.cis_file("one.yaml", scoped % "gpu-1")
+    two = airflow.cis_file("two.yaml", scoped % "gpu-2")
+    airflow.cis_file("zero.yaml", scoped % "gpu-1")
+    airflow.parse()
+    assert _health(airflow) == {"one": (0, 0), "zero": (0, 0)}
+    assert _errors(airflow).keys() == {"two.yaml"}
+    text = _errors(airflow)["two.yaml"]
+    assert f'{two}:3:7: F209 agent "a" has project:x on gpu-2, but agent "a" of' in text
+
+
+def test_settings_of_no_use_are_an_import_error_of_each_file_and_the_loader_stays(airflow: Any) -> None:
+    airflow.cis_file("good.yaml", GOOD)
+    airflow.parse()
+    config = airflow.home / "cis/config.toml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text("[worker]\nscope_isolation = 'team'\n")
+    airflow.parse()
+    assert _errors(airflow).keys() == {"good.yaml"}
+    assert "F008 the node's settings cannot be used" in _errors(airflow)["good.yaml"]
+    config.unlink()
+    airflow.parse()
+    assert _errors(airflow) == {}
+    assert _health(airflow) == {"good": (0, 0)}
+
+
 def test_a_task_process_reads_and_builds_its_own_dag_only(airflow: Any) -> None:
     for i in range(20):
         airflow.cis_file(f"file-{i}.yaml", f"name: dag-{i}\n" + GOOD)

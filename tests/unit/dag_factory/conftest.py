@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dag_factory.validate import Checked, check_text
+
+
+@pytest.fixture(autouse=True)
+def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ``config.toml`` that does not exist, and no setting in the environment."""
+    for name in [name for name in os.environ if name.startswith("CIS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CIS_HOME", str(tmp_path / "cis-home"))
+    return tmp_path / "cis-home" / "config.toml"
 
 
 @pytest.fixture

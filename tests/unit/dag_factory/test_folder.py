@@ -64,6 +64,57 @@ def test_a_file_with_mistakes_takes_no_dag_id_from_a_good_one(tmp_path: Path) ->
     assert [found.checked.spec is not None for found in read_folder(tmp_path)] == [False, True]
 
 
+def _on(node: str, scope: str = "project:x") -> str:
+    where = f", node: {node}" if node else ""
+    return f"scope: {scope}\nagents: [{{id: a, type: shell, prompt: x{where}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wrong"),
+    [
+        (_on("one"), _on("two"), True),
+        (_on("one"), _on("one"), False),
+        (_on("one"), _on(""), True),
+        (_on("one"), _on("two", "project:y"), False),
+        (_on("one", "global"), _on("two", "global"), False),
+        (_on("one", "'{{ params.s }}'"), _on("two", "'{{ params.s }}'"), False),
+        ("wrong: 1\n" + _on("one"), _on("two"), False),
+    ],
+)
+def test_one_scope_on_two_nodes_is_a_mistake_in_the_second_file(
+    tmp_path: Path, first: str, second: str, wrong: bool
+) -> None:
+    (tmp_path / "a.yaml").write_text(first)
+    (tmp_path / "b.yaml").write_text(second)
+    found = list(read_folder(tmp_path))
+    assert found[1].checked.spec is None if wrong else found[1].checked.spec is not None
+    assert [d.code for d in found[1].checked.diagnostics] == (["F209"] if wrong else [])
+
+
+def test_a_scope_on_two_nodes_is_said_with_both_files_and_both_agents(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: proj-x-daily\nnode: one\n" + GOOD)
+    (tmp_path / "b.yaml").write_text(_on("two"))
+    (tmp_path / "c.yaml").write_text("name: b\n" + _on(""))
+    (tmp_path / "d.yaml").write_text(_on("one"))
+    assert [str(d) for d in lint_paths([tmp_path])] == [
+        f'{tmp_path}/b.yaml:2:48: F209 agent "a" has project:x on two, but agent "a" of {tmp_path}/a.yaml on one '
+        "(a scope has one worker: say one node:)",
+        f'{tmp_path}/c.yaml:3:10: F209 agent "a" has project:x on Airflow\'s default queue, but agent "a" of '
+        f"{tmp_path}/a.yaml on one (a scope has one worker: say one node:)",
+    ]
+
+
+def test_the_settings_are_read_once_for_all_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(5):
+        (tmp_path / f"{i}.yaml").write_text(GOOD)
+    read: list[int] = []
+    real = folder.read_rules
+    monkeypatch.setattr(folder, "read_rules", lambda: read.append(1) or real())
+    monkeypatch.setattr("dag_factory.validate.read_rules", lambda: read.append(2) or real())
+    assert len(list(read_folder(tmp_path))) == 5
+    assert read == [1]
+
+
 def test_lint_takes_a_named_file_for_a_cis_file_and_speaks_of_it_by_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,12 @@ def test_the_examples_fit_it() -> None:
                 {"id": "a", "type": "shell", "command": "x", "timeout": "1h30m", "env": {"A": 1, "B": True}}
             ]
         },
+        {"scope": "project:a", "exclusive": "agent", "node": "n", "defaults": {"account": "me"}},
+        {
+            "agents": [
+                AGENT | {"scope": s} for s in ("global", "user:{{ params.u }}", "${S}", "{{ params.s }}")
+            ]
+        },
         {"agents": [AGENT | {"workspace": workspace} for workspace in ("/x", {"path": "/x"}, {"repo": "."})]},
     ],
 )
@@ -61,6 +67,10 @@ def test_good_files_fit(keys: dict[str, Any]) -> None:
         {"agents": [AGENT | {"workspace": {"from": "a", "repo": "x"}}]},
         {"agents": [AGENT | {"priority": "p4"}]},
         {"name": "a", "dag_id": "b"},
+        {"scope": "team:a"},
+        {"scope": "project"},
+        {"exclusive": "maybe"},
+        {"account": "me"},
     ],
 )
 def test_bad_files_do_not(keys: dict[str, Any]) -> None:

@@ -67,6 +67,21 @@ def test_a_dag_id_whose_file_is_gone_may_be_taken_over(work: Path, dags: Path) -
     assert origin.file == str(work / "b.yaml")
 
 
+def test_a_file_whose_scope_another_file_has_on_another_node_is_refused(work: Path, dags: Path) -> None:
+    scoped = GOOD + "scope: project:p\nnode: %s\n"
+    (work / "a.yaml").write_text(scoped % "one")
+    (work / "b.yaml").write_text(scoped % "two")
+    install(work / "a.yaml", dags)
+    with pytest.raises(UsageError, match=r'agent "a" of .*/a\.yaml on one; .* or remove .*/a\.yaml'):
+        install(work / "b.yaml", dags)
+    assert not (dags / "b.yaml").exists()
+    # Its own last copy does not count: it is replaced, under another name as well.
+    (work / "a.yaml").write_text(scoped % "two")
+    install(work / "a.yaml", dags)
+    (work / "b.yaml").write_text(scoped % "two")
+    install(work / "b.yaml", dags)
+
+
 @pytest.mark.parametrize("name", ["x.yaml", "sub/other.yaml"])
 def test_a_dag_id_of_a_file_put_there_by_hand_is_refused(work: Path, dags: Path, name: str) -> None:
     (dags / name).parent.mkdir(parents=True)

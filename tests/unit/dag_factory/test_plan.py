@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cis_provider import operators
 from dag_factory.plan import AGENT_OPERATOR, OUTCOME_OPERATOR, DagPlan, TaskPlan, make_plan
 from dag_factory.validate import check_spec
 
 
 def _plan(*agents: dict[str, Any], **keys: Any) -> DagPlan:
     with_type = [{"type": "shell", "prompt": "x", **agent} for agent in agents]
-    return make_plan(check_spec({"name": "d", "agents": with_type, **keys}).need(), base_folder="/base")
+    return make_plan(check_spec({"name": "d", "agents": with_type, **keys}), base_folder="/base")
 
 
 def test_an_agent_is_one_task_under_its_own_id() -> None:
@@ -38,6 +41,7 @@ def test_an_agent_is_one_task_under_its_own_id() -> None:
             "base_folder": "/base",
             "timeout": 300.0,
             "retry_delay": datetime.timedelta(seconds=30),
+            "scope": "global",
         },
         upstream=("a",),
         trigger_rule="all_success",
@@ -100,3 +104,74 @@ def test_the_dag_is_tagged_and_has_no_schedule_by_itself() -> None:
     plan = _plan({"id": "a"}, tags=["x"])
     assert plan.tags == {"x", "cis"}
     assert (plan.schedule, plan.start_date, plan.catchup, plan.max_workers) == (None, None, False, 4)
+
+
+def _places(plan: DagPlan) -> list[tuple[str, int, int]]:
+    return [
+        (task.arguments["pool"], task.arguments["pool_size"], task.arguments.get("max_workers", 0))
+        for task in plan.tasks
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ({}, ("cis-dag-d", 4, 0)),
+        ({"scope": "global", "exclusive": "run"}, ("cis-dag-d", 4, 0)),
+        # The narrower of both is the pool; the coordinator holds the wider one.
+        ({"scope": "project:a"}, ("cis-project-a", 4, 4)),
+        ({"scope": "project:a", "max_workers": 9}, ("cis-project-a", 4, 9)),
+        ({"scope": "project:a", "max_workers": 3}, ("cis-dag-d", 3, 0)),
+        ({"scope": "user:a", "max_workers": 3, "exclusive": "agent"}, ("cis-user-a", 1, 3)),
+        ({"scope": "type:a", "max_workers": 3, "exclusive": "no"}, ("cis-dag-d", 3, 0)),
+        ({"scope": "project:{{ params.p }}"}, ("cis-dag-d", 4, 0)),
+        ({"scope": "project:{{ params.p }}", "exclusive": "agent"}, ("cis-dag-d", 4, 0)),
+    ],
+)
+def test_the_pool_is_the_narrower_one_of_scope_and_dag(
+    keys: dict[str, Any], place: tuple[str, int, int]
+) -> None:
+    assert _places(_plan({"id": "a"}, **keys)) == [place]
+
+
+def test_how_many_are_at_work_in_a_scope_is_the_node_s_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIS_WORKER_MAX_CONCURRENT_TASKS", "2")
+    assert _places(_plan({"id": "a"}, scope="project:a")) == [("cis-project-a", 2, 4)]
+
+
+def test_where_agents_are_in_several_pools_the_dag_s_limit_is_held_for_all_of_them() -> None:
+    plan = _plan({"id": "a", "scope": "project:a"}, {"id": "b", "scope": "global"})
+    assert _places(plan) == [("cis-project-a", 4, 4), ("cis-dag-d", 4, 4)]
+
+
+def test_scope_turn_node_and_account_reach_the_operator() -> None:
+    plan = _plan(
+        {"id": "a", "node": "mine", "scope": "user:me"},
+        {"id": "b", "account": "own"},
+        scope="project:{{ params.p }}",
+        exclusive="agent",
+        node="gpu-1",
+        defaults={"account": "work"},
+    )
+    a, b = (task.arguments for task in plan.tasks)
+    assert (a["scope"], a["exclusive"], a["queue"], a["account"]) == ("user:me", "agent", "mine", "work")
+    assert (b["scope"], b["queue"], b["account"]) == ("project:{{ params.p }}", "gpu-1", "own")
+
+
+def test_what_the_file_does_not_say_is_left_to_the_operator() -> None:
+    assert not {"exclusive", "queue", "account"} & _plan({"id": "a"}).tasks[0].arguments.keys()
+
+
+def test_the_operator_takes_what_the_plan_has() -> None:
+    tree = ast.parse(Path(operators.__path__[0], "agent.py").read_text(encoding="utf-8"))
+    init = next(
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )
+    known = {argument.arg for argument in init.args.kwonlyargs}
+    plan = _plan(
+        {"id": "a", "node": "mine", "account": "x", "workspace": "/x", "env": {"A": "b"}, "timeout": 5},
+        scope="project:a",
+        exclusive="no",
+    )
+    of_airflow = {"pool", "queue", "retries", "priority_weight", "weight_rule"}
+    assert plan.tasks[0].arguments.keys() - of_airflow <= known

@@ -406,4 +406,4 @@ def test_whatever_a_file_holds_it_is_judged(data: dict[str, object], agents: lis
         checked = check_text(json.dumps(content), "f.json", name="f", is_json=True, lookup={}.get)
         assert (checked.spec is None) == bool(checked.diagnostics)
         if checked.spec is not None:
-            make_plan(checked.spec)
+            make_plan(checked)
