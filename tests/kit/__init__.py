@@ -1,0 +1,1 @@
+"""What tests of several kinds share: a history of agents with its checker, and a killer."""
