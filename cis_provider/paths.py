@@ -49,6 +49,46 @@ def node_dir() -> Path:
     return cis_home() / "node"
 
 
+def coordinator_lock() -> Path:
+    """Held by the coordinator for its life."""
+    return node_dir() / "coordinator.lock"
+
+
+def starting_lock() -> Path:
+    """Held by whoever starts a coordinator, until it answers."""
+    return node_dir() / "coordinator.starting"
+
+
+def coordinator_log() -> Path:
+    """What a coordinator that was started by others says."""
+    return node_dir() / "coordinator.log"
+
+
+def workers_dir() -> Path:
+    """A folder for each scope worker that lives, or left something behind."""
+    return node_dir() / "workers"
+
+
+def worker_dir(worker_name: str) -> Path:
+    """A scope worker's own folder, in which it works."""
+    return workers_dir() / worker_name
+
+
+def worker_lock(worker_name: str) -> Path:
+    """Held by a scope worker for its life."""
+    return worker_dir(worker_name) / "lock"
+
+
+def worker_notes(worker_name: str) -> Path:
+    """A note for each session that a scope worker has, by the session's id."""
+    return worker_dir(worker_name) / "sessions"
+
+
+def worker_log(worker_name: str) -> Path:
+    """What a scope worker that was started by the coordinator says."""
+    return node_dir() / "logs" / f"{worker_name}.log"
+
+
 def session_dir(session_id: str) -> Path:
     """One session's files: request, command, inputs, output, result."""
     return cis_home() / "sessions" / session_id

@@ -24,7 +24,7 @@ def run_() -> None:
     from cis_provider.node.main import run
 
     _log_to_stderr()
-    raise typer.Exit(run())
+    raise typer.Exit(run(stay=True))
 
 
 @app.command()

@@ -7,28 +7,22 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar, cast
 
-from cis_provider import paths
-from cis_provider.errors import (
-    CisError,
-    ConfigError,
-    NodeUnreachable,
-    ProtocolError,
-    StoreError,
-    TransientAgentError,
-    UsageError,
-    WorkspaceError,
-)
+from cis_provider import __version__, paths
+from cis_provider.errors import CisError, NodeUnreachable
+from cis_provider.files import check_server, check_socket_path
 from cis_provider.model.session import SessionRecord, SessionRequest, SessionState
+from cis_provider.node.answers import expect, leaving, not_gone
 from cis_provider.node.launch import Starter
+from cis_provider.node.versions import is_older
 from cis_provider.wire import frames
 from cis_provider.wire.messages import (
     Changed,
     Collect,
     End,
-    Failure,
     HeldRuns,
     Hello,
     ListSessions,
@@ -54,12 +48,6 @@ from cis_provider.wire.messages import (
 
 M = TypeVar("M")
 
-#: Errors that a coordinator may answer with, by their code.
-_ERRORS: dict[str, type[CisError]] = {
-    kind.code: kind
-    for kind in (ConfigError, ProtocolError, StoreError, TransientAgentError, UsageError, WorkspaceError)
-}
-
 
 class NodeClient:
     """
@@ -72,8 +60,8 @@ class NodeClient:
     """
 
     def __init__(self, role: str, *, start: bool = True, timeout: float = 15.0) -> None:
-        self._timeout = timeout
-        self._socket = self._connect(role, start)
+        self._role, self._start, self._timeout = role, start, timeout
+        self._socket = self._connect()
 
     def __enter__(self) -> NodeClient:
         return self
@@ -109,7 +97,7 @@ class NodeClient:
                     message = frames.read_blocking(self._socket)
                 except TimeoutError:
                     return
-                record = _expect(message, Changed).record
+                record = expect(message, Changed).record
                 yield record
                 if record.state is SessionState.ENDED:
                     return
@@ -168,28 +156,54 @@ class NodeClient:
         """Have the coordinator leave; with ``workers``, they end their sessions and leave, too."""
         self._ask(Stop(workers), Ok)
 
-    def _connect(self, role: str, start: bool) -> socket.socket:
-        starter = Starter(timeout=self._timeout, start=start)
-        while True:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.settimeout(self._timeout)
-            try:
-                sock.connect(str(paths.coordinator_socket()))
-                sock.sendall(frames.encode(Hello(role)))
-                _expect(frames.read_blocking(sock), Welcome)
-                return sock
-            except OSError as error:
-                sock.close()
-                time.sleep(starter.refused(error))
-            except CisError:
-                sock.close()
-                raise
+    def _connect(self) -> socket.socket:
+        with Starter(timeout=self._timeout, start=self._start) as starter:
+            while True:
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                try:
+                    sock.settimeout(self._timeout)
+                    self._greet(sock)
+                    return sock
+                except OSError as error:
+                    sock.close()
+                    time.sleep(starter.refused(error))
+                except CisError:
+                    sock.close()
+                    raise
+
+    def _greet(self, sock: socket.socket) -> None:
+        path = paths.coordinator_socket()
+        check_socket_path(path)
+        sock.connect(str(path))
+        check_server(sock, path)
+        sock.sendall(frames.encode(Hello(self._role)))
+        welcome = expect(not_gone(frames.read_blocking(sock)), Welcome)
+        if self._start and is_older(welcome.version, __version__):
+            sock.sendall(frames.encode(Stop()))
+            frames.read_blocking(sock)
+            raise leaving(welcome)
 
     def _ask(self, request: Message, *answers: type[M]) -> M:
         try:
+            return self._exchange(request, *answers)
+        except ConnectionError as error:
+            if not self._start or isinstance(request, Stop | StopWorker):
+                raise NodeUnreachable(f"the coordinator did not answer: {error}") from None
+        # It left, idle or for a newer one. Whatever it did of this may be done again, and is done once.
+        self._socket.close()
+        self._socket = self._connect()
+        try:
+            return self._exchange(request, *answers)
+        except ConnectionError as error:
+            raise NodeUnreachable(f"the coordinator did not answer: {error}") from None
+
+    def _exchange(self, request: Message, *answers: type[M]) -> M:
+        try:
             self._socket.settimeout(self._timeout)
             self._socket.sendall(frames.encode(request))
-            return _expect(frames.read_blocking(self._socket), *answers)
+            return expect(not_gone(frames.read_blocking(self._socket)), *answers)
+        except ConnectionError:
+            raise
         except OSError as error:
             raise NodeUnreachable(f"the coordinator did not answer: {error}") from None
 
@@ -207,17 +221,30 @@ class AsyncNodeClient:
         self._writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> AsyncNodeClient:
-        starter = Starter(timeout=self._timeout, start=self._start)
-        while True:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    self._reader, self._writer = await asyncio.open_unix_connection(
-                        str(paths.coordinator_socket())
-                    )
-                    await self._ask(Hello(self._role), Welcome)
-                return self
-            except OSError as error:
-                await asyncio.sleep(starter.refused(error))
+        path = paths.coordinator_socket()
+        check_socket_path(path)
+        with Starter(timeout=self._timeout, start=self._start) as starter:
+            while True:
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        self._reader, self._writer = await asyncio.open_unix_connection(str(path))
+                        await self._greet(path)
+                    return self
+                except OSError as error:
+                    await asyncio.sleep(starter.refused(error))
+
+    async def _greet(self, path: Path) -> None:
+        try:
+            check_server(self._writer.get_extra_info("socket"), path)
+            self._writer.write(frames.encode(Hello(self._role)))
+            welcome = expect(not_gone(await frames.read(self._reader)), Welcome)
+            if self._start and is_older(welcome.version, __version__):
+                self._writer.write(frames.encode(Stop()))
+                await frames.read(self._reader)
+                raise leaving(welcome)
+        except BaseException:
+            self._writer.close()
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -230,7 +257,7 @@ class AsyncNodeClient:
         """The session's record now and at each change, up to its end."""
         self._writer.write(frames.encode(Watch(session_id)))
         while True:
-            record = _expect(await frames.read(self._reader), Changed).record
+            record = expect(await frames.read(self._reader), Changed).record
             yield record
             if record.state is SessionState.ENDED:
                 return
@@ -243,17 +270,4 @@ class AsyncNodeClient:
         async with asyncio.timeout(self._timeout):
             self._writer.write(frames.encode(request))
             await self._writer.drain()
-            return _expect(await frames.read(self._reader), answer)
-
-
-def _expect(message: Message | None, *kinds: type[M]) -> M:
-    """
-    :raises CisError: The peer refused, went away, or said something else.
-    """
-    if isinstance(message, kinds):
-        return message
-    if isinstance(message, Failure):
-        raise _ERRORS.get(message.code, NodeUnreachable)(message.message)
-    if message is None:
-        raise NodeUnreachable("the coordinator went away")
-    raise ProtocolError(f"expected {kinds[0].__name__}, got {type(message).__name__}")
+            return expect(await frames.read(self._reader), answer)

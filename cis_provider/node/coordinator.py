@@ -47,15 +47,22 @@ class Coordinator:
     A node's sessions and workers. One event loop, one thread.
 
     :param clock: Seconds since the epoch.
+    :param is_orphaned: Whether nobody has asked for anything for long: nothing new begins then.
     """
 
     def __init__(
-        self, store: SessionStore, secrets: SecretKeeper, *, clock: Callable[[], float] = time.time
+        self,
+        store: SessionStore,
+        secrets: SecretKeeper,
+        *,
+        clock: Callable[[], float] = time.time,
+        is_orphaned: Callable[[], bool] = lambda: False,
     ) -> None:
         self.book = SessionBook(store, secrets, clock)
-        self.fleet = WorkerFleet(on_event=self._heard, on_lost=self._lost)
+        self.fleet = WorkerFleet(on_event=self._heard, on_lost=self._lost, at_work=self._workers_at_work)
         self._store = store
         self._clock = clock
+        self._is_orphaned = is_orphaned
         self._line = TurnLine(store, lambda: self.book, clock)
         self._limits = NodeLimits()
         self._stop_reasons: dict[str, str] = {}
@@ -195,13 +202,14 @@ class Coordinator:
     def _admit_now(self) -> None:
         self._line.advance()
         queue = self.book.queue()
-        if not queue:
+        if not queue or self._is_orphaned():
             return
         admission = admit(
             queue,
             at_work=self.book.places_taken(),
             limits=self._limits.read(),
             held=self._store.folders(),
+            no_worker=self.fleet.places().why_not,
         )
         for path, run in admission.claims.items():
             self._store.take_folder(path, run, self._clock())
@@ -279,6 +287,9 @@ class Coordinator:
                     self.book.changed(record)
                 continue
             leftovers.forget(worker, record.session_id)
+
+    def _workers_at_work(self) -> set[str]:
+        return {record.worker for record in self.book if record.state is not SessionState.QUEUED}
 
     def _beginning(self) -> set[str]:
         return {task.get_name() for task in self._tasks}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import sqlite3
@@ -14,7 +13,9 @@ from pathlib import Path
 from cis_provider import __version__, paths, settings
 from cis_provider.errors import CisError, ProtocolError
 from cis_provider.identity import node_id
+from cis_provider.model.duration import format_duration
 from cis_provider.node.coordinator import Coordinator
+from cis_provider.node.lease import LastGood, Lease, Vouchers
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.wire.messages import (
@@ -31,7 +32,9 @@ from cis_provider.wire.messages import (
     Sessions,
     Status,
     Stop,
+    StopWorker,
     Submit,
+    Submitted,
     Turns,
     Vouch,
     Watch,
@@ -46,34 +49,38 @@ from cis_provider.workspaces.sweep import Removed
 
 log = logging.getLogger(__name__)
 
-_SWEEP_EVERY = 600.0
+#: Seconds between two sweeps of what is left over, and between two looks at what may have changed meanwhile.
+_SWEEP_EVERY, _LOOK_EVERY = 600.0, 30.0
 
 
 class CoordinatorServer:
-    """A coordinator and its socket, from start to stop."""
+    """
+    A coordinator and its socket, from start to stop.
 
-    def __init__(self) -> None:
+    :param stay: Whether it stays when there is nothing to do; else it leaves after ``node.idle_exit`` seconds.
+    """
+
+    def __init__(self, *, stay: bool) -> None:
         self._node_id = node_id()
         self._since = time.time()
+        self._stay = stay
         self._stopping = asyncio.Event()
-        self._coordinator = Coordinator(SessionStore(), SecretKeeper())
         welcome = Welcome(name="coordinator", node_id=self._node_id, pid=os.getpid(), version=__version__)
-        self._server = Server(paths.coordinator_socket(), welcome, self._handle)
+        self._server = Server(paths.coordinator_socket(), welcome, self._handle, on_word=self._heard)
+        self._lease = Lease(LastGood("node.lease"), present=lambda: self._server.greeted > 0)
+        self._vouchers = Vouchers()
+        self._coordinator = Coordinator(SessionStore(), SecretKeeper(), is_orphaned=self._lease.is_over)
 
     async def run(self) -> None:
-        """Serve until told to stop. The workers stay."""
+        """Serve until told to stop, or, if it may, until nobody needs it. The workers stay."""
         await self._coordinator.recover()
         await self._server.start()
         log.info("node %s is ready (pid %d)", self._node_id, os.getpid())
-        while not self._stopping.is_set():
-            try:
-                self._coordinator.sweep()
-                await asyncio.to_thread(self._sweep_folders, self._coordinator.book.workspaces_in_use())
-            except (CisError, OSError, sqlite3.Error):
-                log.exception("the sweep failed")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SWEEP_EVERY):
-                    await self._stopping.wait()
+        tasks = [asyncio.create_task(self._keep_clean()), asyncio.create_task(self._look_after())]
+        await self._stopping.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._server.close()
         await self._coordinator.close()
         log.info("node %s leaves", self._node_id)
@@ -82,13 +89,54 @@ class CoordinatorServer:
         """Leave soon."""
         self._stopping.set()
 
+    async def _keep_clean(self) -> None:
+        while True:
+            try:
+                self._coordinator.sweep()
+                await self._coordinator.fleet.sweep_dead()
+                await asyncio.to_thread(self._sweep_folders, self._coordinator.book.workspaces_in_use())
+            except (CisError, OSError, sqlite3.Error):
+                log.exception("the sweep failed")
+            await asyncio.sleep(_SWEEP_EVERY)
+
+    async def _look_after(self) -> None:
+        """Workers that should leave, and whether to leave ourselves."""
+        patience = LastGood("node.idle_exit")
+        while True:
+            self._coordinator.fleet.settle()
+            left = patience() - self._lease.silence()
+            if left <= 0 and not self._stay and self._is_idle():
+                # In one go with the look: whoever has not been greeted by now is not, and finds another.
+                self._server.refuse()
+                log.info("nobody has needed this node for %s", format_duration(patience()))
+                self._stopping.set()
+                return
+            await asyncio.sleep(min(max(left, _LOOK_EVERY / 60), _LOOK_EVERY))
+
+    def _is_idle(self) -> bool:
+        at_work, queued = self._coordinator.book.counts()
+        if at_work or not self._coordinator.fleet.is_empty:
+            return False
+        # A queue stays on disk, for whoever comes back.
+        return not queued or self._lease.is_over()
+
+    def _heard(self) -> None:
+        was_over = self._lease.is_over()
+        self._lease.heard()
+        if was_over:
+            log.info("somebody has come back to this node")
+            self._coordinator.sweep()
+
     async def _handle(self, request: Message) -> Message | AsyncIterator[Message]:
         coordinator = self._coordinator
         match request:
             case Submit():
-                return coordinator.submit(request.request)
+                answer = coordinator.submit(request.request)
+                if isinstance(answer, Submitted):
+                    self._vouchers.cared(answer.record.session_id)
+                return answer
             case Watch():
-                return coordinator.book.watch(request.session_id)
+                return self._watched(request.session_id)
             case Collect():
                 coordinator.collect(request.session_id, request.try_number)
             case End():
@@ -109,10 +157,13 @@ class CoordinatorServer:
                 coordinator.release_runs(request.runs)
             case Vouch():
                 coordinator.vouch(request)
+                self._end_forsaken(request)
             case ListTurns():
                 return Turns(coordinator.turns())
             case NodeStatus():
                 return self._status()
+            case StopWorker():
+                coordinator.fleet.stop_worker(request.name, now=request.now)
             case Stop():
                 if request.workers:
                     await coordinator.stop_workers()
@@ -120,6 +171,21 @@ class CoordinatorServer:
             case _:
                 raise ProtocolError(f"a coordinator does not answer {type(request).__name__}")
         return Ok()
+
+    async def _watched(self, session_id: str) -> AsyncIterator[Message]:
+        self._vouchers.watch_begins(session_id)
+        try:
+            async for changed in self._coordinator.book.watch(session_id):
+                yield changed
+        finally:
+            self._vouchers.watch_ends(session_id)
+
+    def _end_forsaken(self, vouch: Vouch) -> None:
+        self._vouchers.vouched(vouch.session_ids)
+        lease = self._lease.seconds()
+        alive = [record.session_id for record in self._coordinator.book]
+        for session_id in self._vouchers.forsaken(alive, lease):
+            self._coordinator.end(session_id, f"no Airflow has asked for it for {format_duration(lease)}")
 
     @staticmethod
     def _sweep_folders(in_use: list[Path]) -> None:

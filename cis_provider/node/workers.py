@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from cis_provider import paths
-from cis_provider.errors import NodeUnreachable, ProtocolError, WorkerLeaving
-from cis_provider.files import is_locked, private_folder
+from cis_provider import __version__, paths
+from cis_provider.errors import ConfigError, NodeUnreachable, ProtocolError, WorkerLeaving
+from cis_provider.files import check_server, is_locked
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionRequest
-from cis_provider.node.detached import start_detached
+from cis_provider.node.detached import last_words, start_detached
 from cis_provider.wire import frames
 from cis_provider.wire.messages import (
     Alive,
@@ -55,22 +55,47 @@ class WorkerLink:
         self.scope = scope
         self.name = scope.worker_name
         self.welcome: Welcome | None = None
-        self.since = time.time()
+        #: Why it gets nothing new, in words; empty: it is as it should be.
+        self.retiring = ""
+        #: It was told to leave, or said that it does.
+        self.stopping = False
+        #: Sessions that it has.
+        self.sessions: set[str] = set()
+        #: When it last had something to do, by the monotonic clock.
+        self.used_at = time.monotonic()
         self._on_event = on_event
         self._on_lost = on_lost
         self._calls: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._call_lock = asyncio.Lock()
         self._listener: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._connected, self._lost = asyncio.Event(), asyncio.Event()
+
+    @property
+    def since(self) -> float:
+        """When the worker began, in seconds since the epoch; 0: it is gone."""
+        try:
+            return paths.worker_lock(self.name).stat().st_mtime
+        except OSError:
+            return 0.0
 
     async def join(self) -> bool:
-        """Connect to the worker if it runs; whether it does."""
+        """
+        Connect to the worker if it runs; whether it does.
+
+        :raises ConfigError: Somebody else listens there.
+        """
         try:
             self._calls, self.welcome = await _connect(self.name)
             events, _ = await _connect(self.name)
         except (OSError, ProtocolError):
+            self._drop_calls()
             return False
+        if self.welcome.version != __version__ and not self._is_ours():
+            # One that we started is the version that is installed now, and what could take its place.
+            self.retiring = f"is of version {self.welcome.version} and finishes"
         self._listener = asyncio.create_task(self._listen(*events), name=f"listen-{self.name}")
+        self._connected.set()
         return True
 
     async def rejoin(self) -> bool:
@@ -80,50 +105,82 @@ class WorkerLink:
         :return: ``False`` when it is dead: the lock that it holds for life is free.
         """
         while self.is_alive():
-            if await self.join():
-                return True
+            with contextlib.suppress(ConfigError):
+                if await self.join():
+                    return True
             await asyncio.sleep(_PAUSE)
         return False
 
     def is_alive(self) -> bool:
         """Whether some process holds the worker's lock."""
-        return is_locked(paths.node_dir() / "workers" / f"{self.name}.lock")
+        return is_locked(paths.worker_lock(self.name))
 
-    async def gone(self, timeout: float) -> None:
-        """Wait for the end of a worker that is leaving, but not for ever."""
-        deadline = time.monotonic() + timeout
-        while self.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110  a lock tells nobody
-            await asyncio.sleep(_PAUSE)
+    @property
+    def is_connected(self) -> bool:
+        """Whether it answers, as far as is known."""
+        return self._connected.is_set()
+
+    async def settled(self, timeout: float) -> bool:
+        """
+        Wait until it is known whether a worker is there: connected, or lost.
+
+        :return: Whether it is there.
+        :raises NodeUnreachable: It lives, but does not answer.
+        """
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._connected, self._lost)]
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if not (self._connected.is_set() or self._lost.is_set()):
+            raise NodeUnreachable(f"{self.name} lives, but did not answer within {timeout:.0f} s")
+        return not self._lost.is_set()
+
+    async def gone(self, timeout: float) -> bool:
+        """Wait until a worker that is leaving is gone and everything of it is judged; whether it is."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._lost.wait()
+        return self._lost.is_set()
 
     async def start(self) -> None:
         """
         Connect to the worker, starting it first if there is none.
 
-        :raises NodeUnreachable: It did not get ready; the message names its log.
+        :raises NodeUnreachable: It did not get ready; the message says why, or names its log.
+        :raises ConfigError: Somebody else listens in its place.
         """
         deadline = time.monotonic() + _READY
+        log_file = paths.worker_log(self.name)
         process: subprocess.Popen[bytes] | None = None
         while not await self.join():
             if process is None:
                 process = self._process = start_detached(
-                    "cis_provider.worker", self.name, str(self.scope), log=_log_file(self.name)
+                    "cis_provider.worker", self.name, str(self.scope), log=log_file
                 )
             if time.monotonic() > deadline:
-                raise NodeUnreachable(
-                    f"{self.name} did not get ready in {_READY:.0f} s; see {_log_file(self.name)}"
-                )
+                raise NodeUnreachable(f"{self.name} did not get ready in {_READY:.0f} s; see {log_file}")
             if process.poll():
                 raise NodeUnreachable(
-                    f"{self.name} ended with code {process.returncode}; see {_log_file(self.name)}"
+                    f"{self.name} ended with code {process.returncode}; {last_words(log_file)}"
                 )
             if process.returncode == 0:
                 # Another one held the lock: it serves already, or is just leaving.
-                process = None
+                process = self._process = None
             await asyncio.sleep(0.02)
+        if process and not self._is_ours():
+            # One of an earlier coordinator came first: ours must not take its place when it leaves.
+            process.terminate()
 
     async def begin(self, session_id: str, request: SessionRequest) -> None:
         """Give it a session; it has taken note of it on disk when this returns."""
-        await self._call(Start(session_id, request))
+        self.used_at = time.monotonic()
+        self.sessions.add(session_id)
+        try:
+            await self._call(Start(session_id, request))
+        except WorkerLeaving:
+            self.sessions.discard(session_id)
+            self.stopping = True
+            raise
 
     async def end(self, session_id: str, reason: str) -> None:
         """Have it end a session."""
@@ -131,6 +188,7 @@ class WorkerLink:
 
     async def stop(self) -> None:
         """Have it end its sessions and leave."""
+        self.stopping = True
         await self._call(Stop())
 
     async def close(self) -> None:
@@ -139,6 +197,10 @@ class WorkerLink:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
         self._drop_calls()
+
+    def _is_ours(self) -> bool:
+        """Whether the process that welcomed us is the one that we started."""
+        return bool(self._process and self.welcome and self._process.pid == self.welcome.pid)
 
     async def _call(self, request: Message) -> None:
         async with self._call_lock:
@@ -173,16 +235,24 @@ class WorkerLink:
             log.warning("%s: connection broken: %s", self.name, error)
         finally:
             writer.close()
+        self._connected.clear()
         self._drop_calls()
         if await self.rejoin():
             return
-        leftovers.end_all(self.name)
+        await asyncio.to_thread(leftovers.end_all, self.name)
         if self._process:
             # It closed its socket and is about to exit: nobody else would reap it.
             asyncio.get_running_loop().call_later(_EXIT, self._process.poll)
+        self._lost.set()
         self._on_lost(self)
 
     def _tell(self, event: Alive | Progress | Finished) -> None:
+        self.used_at = time.monotonic()
+        match event:
+            case Alive(progress=progress):
+                self.sessions = {one.session_id for one in progress}
+            case Finished():
+                self.sessions.discard(event.session_id)
         try:
             self._on_event(self, event)
         except Exception:
@@ -197,15 +267,18 @@ class WorkerLink:
 
 
 async def _connect(name: str) -> tuple[tuple[asyncio.StreamReader, asyncio.StreamWriter], Welcome]:
+    path = paths.worker_socket(name)
     async with asyncio.timeout(_ANSWER):
-        reader, writer = await asyncio.open_unix_connection(str(paths.worker_socket(name)))
-        writer.write(frames.encode(Hello("coordinator")))
-        welcome = await frames.read(reader)
-    if not isinstance(welcome, Welcome):
-        writer.close()
-        raise ProtocolError(welcome.message if isinstance(welcome, Failure) else f"{name} did not welcome us")
-    return (reader, writer), welcome
-
-
-def _log_file(name: str) -> Path:
-    return private_folder(paths.node_dir() / "workers") / f"{name}.log"
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        try:
+            check_server(writer.get_extra_info("socket"), path)
+            writer.write(frames.encode(Hello("coordinator")))
+            welcome = await frames.read(reader)
+            if isinstance(welcome, Welcome):
+                return (reader, writer), welcome
+            raise ProtocolError(
+                welcome.message if isinstance(welcome, Failure) else f"{name} did not welcome us"
+            )
+        except BaseException:
+            writer.close()
+            raise

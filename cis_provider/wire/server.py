@@ -10,7 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from cis_provider.errors import CisError, ProtocolError
+from cis_provider.errors import CisError, ConfigError, ProtocolError
 from cis_provider.files import bind_unix_socket, peer_uid
 from cis_provider.wire import frames
 from cis_provider.wire.messages import PROTOCOL_VERSION, Failure, Hello, Message, Welcome
@@ -29,12 +29,19 @@ class Server:
     Serves one Unix socket to processes of the same user.
 
     :param handler: Raises :class:`CisError` to refuse; anything else is a bug, and is reported as one.
+    :param on_word: Called when a client is greeted, asks for something, and has left.
     """
 
-    def __init__(self, path: Path, welcome: Welcome, handler: Handler) -> None:
+    def __init__(
+        self, path: Path, welcome: Welcome, handler: Handler, *, on_word: Callable[[], None] = lambda: None
+    ) -> None:
+        #: Clients that were greeted and are still there.
+        self.greeted = 0
         self._path = path
         self._welcome = welcome
         self._handler = handler
+        self._on_word = on_word
+        self._closing = False
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -47,10 +54,15 @@ class Server:
         sock = bind_unix_socket(self._path)
         self._server = await asyncio.start_unix_server(self._accepted, sock=sock, limit=1 << 20)
 
-    async def close(self) -> None:
-        """Stop listening and drop the clients."""
+    def refuse(self) -> None:
+        """Greet nobody from now on. One that has connected is dropped without a greeting, and asks elsewhere."""
+        self._closing = True
         if self._server:
             self._server.close()
+
+    async def close(self) -> None:
+        """Stop listening and drop the clients."""
+        self.refuse()
         for task in self._clients:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
@@ -61,7 +73,9 @@ class Server:
         assert task is not None
         self._clients.add(task)
         try:
-            if _same_user(writer.get_extra_info("socket")):
+            if refusal := _other_user(writer.get_extra_info("socket")):
+                await _send(writer, refusal)
+            else:
                 await self._converse(reader, writer)
         except ProtocolError as error:
             log.warning("a client was dropped: %s", error)
@@ -83,8 +97,20 @@ class Server:
         if hello.protocol != PROTOCOL_VERSION:
             await _send(writer, Failure("protocol", _other_version(hello.protocol, self._welcome)))
             return
+        if self._closing:
+            return
+        self.greeted += 1
+        self._on_word()
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self.greeted -= 1
+            self._on_word()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _send(writer, self._welcome)
         while (request := await frames.read(reader)) is not None:
+            self._on_word()
             answer = await self._answer(request)
             if not isinstance(answer, AsyncIterator):
                 await _send(writer, answer)
@@ -130,12 +156,14 @@ async def _send(writer: asyncio.StreamWriter, message: Message) -> None:
         await writer.drain()
 
 
-def _same_user(sock: socket.socket) -> bool:
+def _other_user(sock: socket.socket) -> Failure | None:
     uid = peer_uid(sock)
     if uid in (os.getuid(), 0):
-        return True
+        return None
     log.warning("a process of user %d was turned away", uid)
-    return False
+    return Failure(
+        ConfigError.code, f"this node belongs to user {os.getuid()}, not to user {uid}; set CIS_HOME"
+    )
 
 
 def _other_version(theirs: int, ours: Welcome) -> str:

@@ -7,16 +7,21 @@ worker gone (its coordinator, or the next worker) ends what the notes name, befo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import signal
+import socket
 import time
+from collections.abc import Container
+from pathlib import Path
 
 import msgspec
 
 from cis_provider import paths
-from cis_provider.files import private_folder, write_atomic
+from cis_provider.errors import ConfigError
+from cis_provider.files import is_locked, lock_for_life, private_folder, write_atomic
 from cis_provider.worker import processes
 
 log = logging.getLogger(__name__)
@@ -47,10 +52,9 @@ def forget(worker: str, session_id: str) -> None:
 def noted(worker: str) -> set[str]:
     """Ids of the sessions that a worker accepted and did not finish."""
     try:
-        names = os.listdir(paths.worker_notes(worker))
+        return {note.name for note in paths.worker_notes(worker).iterdir() if not note.name.startswith(".")}
     except FileNotFoundError:
         return set()
-    return {name for name in names if not name.startswith(".")}
 
 
 def is_noted(session_id: str) -> bool:
@@ -62,7 +66,11 @@ def known_workers() -> list[str]:
     """Names of the workers that have a folder: the living, and those that left something behind."""
     try:
         with os.scandir(paths.workers_dir()) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.name.startswith("worker-") and entry.is_dir(follow_symlinks=False)
+            )
     except FileNotFoundError:
         return []
 
@@ -81,7 +89,61 @@ def end_all(worker: str) -> None:
 def remove_folder(worker: str) -> None:
     """Remove a worker's folder and socket. Only for whoever holds the worker's lock, which goes away, too."""
     paths.worker_socket(worker).unlink(missing_ok=True)
-    shutil.rmtree(paths.worker_dir(worker), ignore_errors=True)
+    folder, lock = paths.worker_dir(worker), paths.worker_lock(worker)
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != lock:
+                path.unlink()
+        # Last: the next worker may be there as soon as it is gone.
+        lock.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def sweep(known: Container[str]) -> list[str]:
+    """
+    Remove folders, locks and sockets of workers that are dead; their processes are ended first.
+
+    :param known: Workers that live, or whose notes are still needed.
+    :return: The names of those that were removed.
+    """
+    # Before the folders: a worker has its folder before its socket.
+    sockets = set(paths.runtime_dir().glob("w-*.sock"))
+    removed = [name for name in known_workers() if name not in known and _sweep_one(name)]
+    owned = {paths.worker_socket(name) for name in known_workers()}
+    for path in sockets - owned:
+        if not _is_served(path):
+            path.unlink(missing_ok=True)
+    return removed
+
+
+def _sweep_one(worker: str) -> bool:
+    if is_locked(paths.worker_lock(worker)):
+        return False
+    try:
+        lock = lock_for_life(paths.worker_lock(worker), looks=1)
+    except ConfigError as error:
+        log.warning("%s; what %s left behind stays", error, worker)
+        return False
+    if lock is None:
+        return False
+    with lock:
+        end_all(worker)
+        remove_folder(worker)
+    return True
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.settimeout(1)
+            sock.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _end(note: Note) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from cis_provider import paths
 from cis_provider.errors import CisError, ConfigError
-from cis_provider.files import lock_for_life, private_folder
+from cis_provider.files import lock_for_life
 from cis_provider.identity import node_id
 from cis_provider.model.scope import TaskScope
+from cis_provider.worker import leftovers
 from cis_provider.worker.server import WorkerServer
 
 _THREADS = 256
@@ -29,12 +31,15 @@ def run(name: str, scope: str) -> int:
     expected = TaskScope.parse(scope).worker_name
     if name != expected:
         raise ConfigError(f"the worker of scope {scope} is called {expected}, not {name}")
-    lock = lock_for_life(private_folder(paths.node_dir() / "workers") / f"{name}.lock")
+    lock = lock_for_life(paths.worker_lock(name))
     if lock is None:
         logging.getLogger(__name__).info("%s runs already", name)
         return 0
     with lock:
+        os.chdir(paths.worker_dir(name))
         asyncio.run(_serve(WorkerServer(name, node_id())))
+        if not leftovers.noted(name):
+            leftovers.remove_folder(name)
     return 0
 
 

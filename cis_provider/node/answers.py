@@ -1,0 +1,60 @@
+"""What a coordinator's answer means to its client: the message it asked for, or the error that it is."""
+
+from __future__ import annotations
+
+import errno
+from typing import TypeVar
+
+from cis_provider import __version__
+from cis_provider.errors import (
+    CisError,
+    ConfigError,
+    NodeUnreachable,
+    ProtocolError,
+    StoreError,
+    TransientAgentError,
+    UsageError,
+    WorkspaceError,
+)
+from cis_provider.wire.messages import Failure, Message, Welcome
+
+M = TypeVar("M")
+
+#: Errors that a coordinator may answer with, by their code.
+_ERRORS: dict[str, type[CisError]] = {
+    kind.code: kind
+    for kind in (ConfigError, ProtocolError, StoreError, TransientAgentError, UsageError, WorkspaceError)
+}
+
+
+def expect(message: Message | None, *kinds: type[M]) -> M:
+    """
+    The message, if it is of one of these kinds.
+
+    :raises CisError: The peer refused, went away, or said something else.
+    """
+    if isinstance(message, kinds):
+        return message
+    if isinstance(message, Failure):
+        raise _ERRORS.get(message.code, NodeUnreachable)(message.message)
+    if message is None:
+        raise NodeUnreachable("the coordinator went away")
+    raise ProtocolError(f"expected {kinds[0].__name__}, got {type(message).__name__}")
+
+
+def not_gone(message: Message | None) -> Message:
+    """
+    The message, if there is one.
+
+    :raises ConnectionResetError: The peer hung up instead of answering: it was just leaving.
+    """
+    if message is None:
+        raise ConnectionResetError(errno.ECONNRESET, "it hung up")
+    return message
+
+
+def leaving(welcome: Welcome) -> OSError:
+    """Why a coordinator that welcomed us is of no use: it was asked to make way for a newer version."""
+    return ConnectionResetError(
+        errno.ECONNRESET, f"the coordinator of version {welcome.version} makes way for {__version__}"
+    )
