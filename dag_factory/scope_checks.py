@@ -90,7 +90,11 @@ class _Claims:
     def all(self) -> list[Claims] | None:
         """One for each agent; nothing when a variable that is needed has no value."""
         claims = []
+        silent = not _speaks(self._file.data) and not _speaks(self._defaults)
         for agent in self._file.agents:
+            if silent and not _speaks(agent.data):
+                claims.append(Claims(agent.id))
+                continue
             layers = self._layers(agent)
             scope = self._scope(agent, layers)
             if not isinstance(scope, Said | None):
@@ -145,6 +149,11 @@ class _Claims:
     def _said(self, value: str, path: Path, whose: str) -> Said:
         line = self._file.document.place(path)[0]
         return Said(value, f"{whose} (line {line})" if line else whose, path)
+
+
+def _speaks(data: dict[str, Any]) -> bool:
+    """Whether there can be a word on scopes in it: in most of a thousand files there is none."""
+    return "scope" in data or "env" in data
 
 
 def _distinct(claims: Iterable[Claims]) -> Iterable[Said]:
