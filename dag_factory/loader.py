@@ -17,6 +17,7 @@ from dag_factory.folder import SUFFIXES, Found, candidate_files, check_file, rea
 from dag_factory.index import IndexEntry, entry_of, find_entry, write_index
 from dag_factory.origin import base_folder_of, base_folders
 from dag_factory.plan import make_plan
+from dag_factory.scope_settings import read_rules
 from dag_factory.spec import DagSpec
 from dag_factory.validate import Checked, check_spec
 
@@ -81,16 +82,17 @@ def find_dag_file(root: Path, dag_id: str) -> Found | None:
     Also a file with mistakes, when the index says that the DAG is in it.
     """
     entry = find_entry(root, dag_id)
+    rules = read_rules()
     broken: Found | None = None
     likely = [Path(entry.path)] if entry is not None else []
     likely += [root / f"{dag_id}{suffix}" for suffix in SUFFIXES]
     for path in likely:
-        found = read_cis_file(path) if path.is_relative_to(root) else None
+        found = read_cis_file(path, rules=rules) if path.is_relative_to(root) else None
         if found is not None and found.checked.spec is not None and found.checked.spec.name == dag_id:
             return found
         broken = broken or found
     for path in candidate_files(root):
-        found = read_cis_file(path)
+        found = read_cis_file(path, rules=rules)
         if found is not None and found.checked.spec is not None and found.checked.spec.name == dag_id:
             return found
     return broken
