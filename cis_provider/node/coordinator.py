@@ -65,6 +65,7 @@ class Coordinator:
         self._is_orphaned = is_orphaned
         self._line = TurnLine(store, lambda: self.book, clock)
         self._limits = NodeLimits()
+        self._vouched: tuple[float, set[tuple[str, str]]] = (0.0, set())
         self._stop_reasons: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -164,6 +165,7 @@ class Coordinator:
     def vouch(self, vouch: Vouch) -> None:
         """An Airflow says what it knows."""
         self._line.vouch(vouch.runs)
+        self._vouched = self._clock(), set(vouch.runs)
         if self._limits.set_scopes(vouch.scope_slots):
             self._admit()
 
@@ -176,7 +178,10 @@ class Coordinator:
         now = self._clock()
         if count := self._store.forget_older(now - settings.seconds("node.keep_days") * 86400):
             log.info("forgot %d sessions that ended long ago", count)
-        self._store.release_folders(self._store.abandoned_folders(now - _FOLDER_LEASE))
+        since, vouched = self._vouched
+        known = vouched if now - since < _FOLDER_LEASE else ()
+        abandoned = self._store.abandoned_folders(now - _FOLDER_LEASE)
+        self._store.release_folders(run for run in abandoned if run not in known)
         self._line.expire()
         self._admit()
 
