@@ -36,8 +36,8 @@ class PoolSpec(NamedTuple):
 
     :param name: E.g. ``cis-dag-nightly``.
     :param slots: Tasks at work at once; deferred ones count.
-    :param dag_id: The DAG that needs it.
-    :param explicit: The DAG says the number; otherwise it is a default.
+    :param dag_id: The DAG that says the number; empty: none does, it is a default.
+    :param explicit: The number is another one than the node's.
     """
 
     name: str
@@ -48,7 +48,7 @@ class PoolSpec(NamedTuple):
     @property
     def description(self) -> str:
         """What people read in Airflow's list of pools: whose limit it is, who made it, our number."""
-        asker = f" for DAG {self.dag_id}" if self.explicit and self.dag_id else ""
+        asker = f" for DAG {self.dag_id}" if self.explicit else ""
         return (
             f"{purpose_of(self.name)}. Made by cis; a number that you change stays yours "
             f"(set to {self.slots} by cis{asker})"
@@ -127,7 +127,8 @@ def follows(slots: int, description: str | None, wanted: PoolSpec) -> bool:
     Whether a pool that exists should get another number.
 
     Never one that a human changed. A DAG's number gives way to that DAG's next one, and to a smaller one of
-    another DAG; a default gives way to everything. So DAGs that share a pool do not take turns in it.
+    another DAG; a default gives way to everything. So DAGs that share a pool do not take turns in it, and a
+    task that does not say a number changes none.
     """
     if not is_ours(slots, description) or wanted.slots == slots:
         return False
@@ -139,7 +140,8 @@ def needed_pools(dag_id: str, named: Iterable[tuple[str, int]], *, scope_slots: 
     """
     The pools of ours that a DAG's tasks name, in the order of their names.
 
-    :param named: The pool of each task, and the slots the task wants it to have; 0: it does not say.
+    :param named: The pool of each task, and the slots the task wants it to have; 0: it does not say. (The
+        number of a :class:`ScopedPool` does not reach the scheduler with every operator.)
     :param scope_slots: Slots of a pool for which no task says a number, unless it is a DAG's.
     """
     sizes: dict[str, set[int]] = {}
@@ -155,7 +157,9 @@ def _spec(name: str, sizes: set[int], dag_id: str, scope_slots: int) -> PoolSpec
     if not name.startswith(_DAG):
         # A scope's number that is the node's own must go on following the setting.
         given -= {default}
-    return PoolSpec(name, min(given), dag_id, explicit=True) if given else PoolSpec(name, default, dag_id)
+    if given:
+        return PoolSpec(name, min(given), dag_id, explicit=True)
+    return PoolSpec(name, default, "" if 0 in sizes else dag_id)
 
 
 def combined(pools: Iterable[PoolSpec]) -> list[PoolSpec]:

@@ -26,13 +26,14 @@ class Setting:
     """
     One setting: its dotted name, default and meaning. The default's type is the setting's.
 
-    A list is written as one in the file, and with commas in the environment.
+    A list is written as one in the file, and with commas in the environment. A secret is shown to nobody.
     """
 
     name: str
     default: Scalar | tuple[str, ...]
     meaning: str
     choices: tuple[str, ...] = ()
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -64,14 +65,22 @@ class Table:
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
-        Setting("dag.local.max_workers", 16, "Agents at work at once on this node, over all scopes."),
         Setting(
-            "worker.max_concurrent_tasks", 4, "Agents at work at once in one scope; global has no limit."
+            "dag.local.max_workers",
+            16,
+            "Agents at work at once on this node, over all scopes. Read by the coordinator.",
+        ),
+        Setting(
+            "worker.max_concurrent_tasks",
+            4,
+            "Agents at work at once in one scope; global has no limit. Slots of a scope's pool: the dag processor "
+            "and the scheduler read it, and the coordinator where there is no pool.",
         ),
         Setting(
             "worker.scope_isolation",
             "global",
-            "Scope of a DAG that names none: global, its own as project or dag_type, or its file's owner's.",
+            "Scope of a DAG that names none: global, its own as project or dag_type, or its file's owner's. "
+            "Read by the dag processor, as are prefixes and suffixes.",
             choices=("project", "user", "dag_type", "global"),
         ),
         Setting(
@@ -99,8 +108,10 @@ SETTINGS: dict[str, Setting] = {
         Setting("node.keep_days", 14.0, "Days for which ended sessions and unused workspaces are kept."),
         Setting("airflow.url", "", "Address of the Airflow that `cis` talks to; empty: the embedded one."),
         Setting("airflow.user", "", "User name there."),
-        Setting("airflow.password", "", "Password there."),
-        Setting("airflow.token", "", "Bearer token there; takes the place of user and password."),
+        Setting("airflow.password", "", "Password there.", secret=True),
+        Setting(
+            "airflow.token", "", "Bearer token there; takes the place of user and password.", secret=True
+        ),
     )
 }
 
@@ -187,9 +198,19 @@ def _as_variable(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
+def document() -> dict[str, Any]:
+    """
+    The file as it is; empty where there is none.
+
+    :raises ConfigError: It is no TOML, or cannot be read.
+    """
+    found: dict[str, Any] = _document(config_file())
+    return found
+
+
 def _in_file(name: str) -> Any:
     path = config_file()
-    here = _document(path)
+    here: Any = document()
     for part in name.split("."):
         if not isinstance(here, dict):
             raise ConfigError(f"{path}: [{name.rpartition('.')[0]}] must be a table")
@@ -222,13 +243,16 @@ def _convert(setting: Setting, value: Any, source: str) -> Scalar | tuple[str, .
         return _convert_list(setting, value, source)
     kind = type(setting.default)
     try:
-        if isinstance(value, dict | list | bool):
+        broken = kind is int and isinstance(value, float) and not value.is_integer()
+        if broken or isinstance(value, dict | list | bool):
             raise ValueError
         converted = kind(value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{source}: {setting.name} = {value!r} is no {kind.__name__}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(
+            f"{source}: {setting.name} = {value!r} is no {_KINDS[kind]}{_way_out(setting)}"
+        ) from None
     if not isinstance(converted, str) and not converted > 0:
-        raise ConfigError(f"{source}: {setting.name} = {value!r} must be above zero")
+        raise ConfigError(f"{source}: {setting.name} = {value!r} must be above zero{_way_out(setting)}")
     if setting.choices and converted not in setting.choices:
         choices = ", ".join(setting.choices)
         raise ConfigError(f"{source}: {setting.name} = {value!r} is none of {choices}")
@@ -240,4 +264,14 @@ def _convert_list(setting: Setting, value: Any, source: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return tuple(value)
-    raise ConfigError(f"{source}: {setting.name} = {value!r} is no list of texts")
+    raise ConfigError(f"{source}: {setting.name} = {value!r} is no list of texts{_way_out(setting)}")
+
+
+_KINDS: dict[type, str] = {int: "whole number", float: "number", str: "text"}
+
+
+def _way_out(setting: Setting) -> str:
+    if setting.name not in SETTINGS:  # an entry of a table, which has no default
+        return "; write a number above zero, or take it away for no limit"
+    default = setting.default
+    return f"; without it, it is {', '.join(default) if isinstance(default, tuple) else default}"

@@ -183,8 +183,11 @@ def walk_commands() -> Iterator[tuple[list[str], Any, Any]]:
 def node_settings() -> str:
     """The settings of a node."""
     rows = [
-        (f"`{one.name}`", f"`{one.variable}`", f"`{one.default}`" if one.default != "" else "", one.meaning)
+        (f"`{one.name}`", f"`{one.variable}`", _setting_default(one.default), one.meaning)
         for one in settings.SETTINGS.values()
+    ]
+    rows += [
+        (f"`{one.name}.NAME`", f"`{one.variable}NAME`", "", one.meaning) for one in settings.TABLES.values()
     ]
     return _page(
         "Settings",
@@ -194,8 +197,15 @@ def node_settings() -> str:
         _table(("Setting", "Variable", "Default", "Meaning"), rows),
         "Two variables say where a node is: `CIS_HOME` (default `~/.cis`), and `CIS_RUNTIME_DIR`, the folder "
         "of its sockets (default: one named after `CIS_HOME` below `$XDG_RUNTIME_DIR` or `/dev/shm`).",
+        "`cis config list` shows every value and where it was read, and points out names that nobody reads; "
+        "`cis doctor` does, too.",
         "What a DAG decides for itself stands in its CIS file: see [Keys of a CIS file](cis-file.md).",
     )
+
+
+def _setting_default(value: object) -> str:
+    shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return f"`{shown}`" if shown else ""
 
 
 def error_codes() -> str:

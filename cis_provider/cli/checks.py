@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from cis_provider import paths, settings
+from cis_provider import paths
+from cis_provider.cli.config_report import all_settings, mistakes
 from cis_provider.cli.connect import connect, named_url
 from cis_provider.errors import AirflowUnreachable, CisError, ConfigError, NodeUnreachable
 from cis_provider.files import is_locked
@@ -102,8 +103,14 @@ def home() -> Iterator[Check]:
 
 
 def configuration() -> Iterator[Check]:
-    given = [name for name in settings.SETTINGS if settings.resolve(name).source != "default"]
-    yield Check("settings", "ok", ", ".join(given) if given else "defaults")
+    lines = all_settings()
+    given = [line.name for line in lines if line.source not in ("default", "")]
+    wrong = mistakes(lines)
+    if not wrong:
+        yield Check("settings", "ok", ", ".join(given) if given else "defaults")
+    for problem in wrong:
+        words, _, remedy = problem.partition("; ")
+        yield Check("settings", "fail", words, remedy or "cis config list")
     secrets = paths.env_file()
     if not secrets.exists():
         yield Check("secrets", "ok", f"{secrets} is not there; ${{NAME}} comes from the environment")

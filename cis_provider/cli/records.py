@@ -53,6 +53,27 @@ class Task(msgspec.Struct, kw_only=True):
     operator_name: str | None = None
     class_ref: dict[str, str | None] | None = None
     trigger_rule: str | None = None
+    pool: str | None = None
+    queue: str | None = None
+
+
+class Pool(msgspec.Struct, kw_only=True):
+    """A pool; -1 slots are unlimited. ``scheduled_slots``: what waits for a place in it."""
+
+    name: str
+    slots: int
+    description: str | None = None
+    include_deferred: bool = False
+    running_slots: int = 0
+    queued_slots: int = 0
+    deferred_slots: int = 0
+    scheduled_slots: int = 0
+    open_slots: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is in it, or waits for it."""
+        return any((self.running_slots, self.queued_slots, self.deferred_slots, self.scheduled_slots))
 
 
 class Dag(msgspec.Struct, kw_only=True):

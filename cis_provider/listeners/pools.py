@@ -212,12 +212,9 @@ def _heal(missing: dict[str, set[str]], session: Session) -> None:
     dags = {dag_id: _dag(dag_id, session) for dag_id in sorted(set().union(*missing.values()))}
     wanted = [pool for dag_id, dag in dags.items() for pool in _pools_of(dag_id, dag) if pool.name in missing]
     # A task keeps the pool of the version of its DAG that it belongs to; today's may name another one.
-    spare = [
-        pool
-        for name, dag_ids in missing.items()
-        for pool in needed_pools(min(dag_ids), [(name, 0)], scope_slots=_scope_slots())
-    ]
-    pools = combined([*wanted, *(pool for pool in spare if pool.name not in {one.name for one in wanted})])
+    left = missing.keys() - {pool.name for pool in wanted}
+    spare = needed_pools("", [(name, 0) for name in left], scope_slots=_scope_slots())
+    pools = combined([*wanted, *spare])
     ensure_pools(pools, session)
     for pool in pools:
         log.warning("tasks waited for the pool %s, which was missing: made with %d slots", *pool[:2])

@@ -36,6 +36,7 @@ class FakeAirflow:
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.raised: dict[tuple[str, str], str] = {}
         self.cleared: list[dict[str, Any]] = []
+        self.pools: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.triggered = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -153,6 +154,25 @@ class FakeAirflow:
             content.append({"event": "Task failed with exception", "error_detail": detail})
         return 200, {"content": content}
 
+    def get_pools(self, *, query: dict[str, list[str]], body: Any) -> Answer:
+        prefix = query["pool_name_prefix_pattern"][0]
+        found = [pool for name, pool in self.pools.items() if name.startswith(prefix)]
+        return 200, {"pools": found, "total_entries": len(found)}
+
+    def post_pool(self, *, query: Any, body: Any) -> Answer:
+        if body["name"] in self.pools:
+            return 409, {"detail": "Unique constraint violation"}
+        self.pools[body["name"]] = body
+        return 201, body
+
+    def patch_pool(self, name: str, *, query: Any, body: Any) -> Answer:
+        assert {"pool", "slots", "include_deferred"} <= body.keys(), "Airflow demands them"
+        self.pools[name].update({key: value for key, value in body.items() if key != "pool"})
+        return 200, self.pools[name]
+
+    def delete_pool(self, name: str, *, query: Any, body: Any) -> Answer:
+        return (204, None) if self.pools.pop(name, None) else (404, {"detail": f"no pool {name}"})
+
     def _run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         return next(run for run in self.runs if (run["dag_id"], run["dag_run_id"]) == (dag_id, run_id))
 
@@ -181,6 +201,10 @@ _ROUTES = (
     (r"dags", "GET", "get_dags"),
     (r"dagSources/([^/]+)", "GET", "get_source"),
     (r"importErrors", "GET", "get_errors"),
+    (r"pools", "GET", "get_pools"),
+    (r"pools", "POST", "post_pool"),
+    (r"pools/(.+)", "PATCH", "patch_pool"),
+    (r"pools/(.+)", "DELETE", "delete_pool"),
 )
 
 
@@ -201,7 +225,7 @@ def _handler(airflow: FakeAirflow) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = do_PUT = _do  # noqa: N815 - the base class wants these names
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _do  # noqa: N815 - the base class wants these names
 
         def log_message(self, format: str, *args: object) -> None:
             """Tests have their own output."""

@@ -103,7 +103,15 @@ def test_the_settings_number_is_a_default_whoever_says_it():
 
 
 def test_a_dags_pool_without_a_number_has_that_of_max_workers():
-    assert needed_pools("d", [("cis-dag-d", 0)], scope_slots=9) == [PoolSpec("cis-dag-d", 4, "d")]
+    assert needed_pools("d", [("cis-dag-d", 0)], scope_slots=9) == [PoolSpec("cis-dag-d", 4)]
+
+
+def test_a_task_that_says_no_number_does_not_change_one():
+    held = PoolSpec("cis-project-p", 2, "d", explicit=True)
+    (silent,) = needed_pools("d", [("cis-project-p", 0), ("cis-project-p", 4)], scope_slots=4)
+    assert not follows(held.slots, held.description, silent)
+    (said,) = needed_pools("d", [("cis-project-p", 4)], scope_slots=4)
+    assert follows(held.slots, held.description, said)
 
 
 def test_pools_come_in_the_order_of_their_names():
