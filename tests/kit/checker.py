@@ -97,7 +97,6 @@ class _Turn:
     of: Submission
     begin: int
     last: int
-    first: bool
 
     @property
     def run(self) -> Run:
@@ -195,11 +194,11 @@ def _limits_of(attempt: Attempt, run: Submission, limits: Limits) -> Iterator[tu
 def _turns(run: Submission, by_begin: Iterable[Attempt]) -> Iterator[_Turn]:
     own = [attempt for attempt in by_begin if attempt.run == (run.dag, run.run)]
     ends = [*sorted(run.over), None]
-    for number, (since, until) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+    for since, until in zip([0, *ends[:-1]], ends, strict=True):
         # A begin in the same moment as the end of the run before belongs to what comes next.
         part = [one for one in own if one.begin >= (since or 0) and (until is None or one.begin < until)]
         if part:
-            yield _Turn(run, part[0].begin, max(one.last for one in part), first=number == 0)
+            yield _Turn(run, part[0].begin, max(one.last for one in part))
 
 
 def _broken_turns(turns: Iterable[_Turn], by_begin: Sequence[Attempt]) -> Iterator[Violation]:
@@ -226,7 +225,7 @@ def _not_alone(by_begin: Sequence[Attempt], submitted: Mapping[Run, Submission])
 
 
 def _out_of_order(turns: Sequence[_Turn]) -> Iterator[Violation]:
-    judged = [turn for turn in turns if turn.first and turn.of.asked]
+    judged = [turn for turn in turns if turn.of.asked]
     for turn in judged:
         rivals = [other for other in judged if not set(other.of.scopes).isdisjoint(turn.of.scopes)]
         # It was its turn at this moment or later: when it had asked, and those before it had ended.

@@ -1,0 +1,129 @@
+"""
+Many scopes, each with a few DAGs: the CIS files, the rounds of runs, and what the checker must know of them. Pure.
+
+An agent of it is ``agent.sh``: it writes its own history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.kit.checker import Exclusive, Limits
+
+#: Settings of the node, which the runs below reach: ``config.toml``.
+NODE, SCOPE, RUNTIME, ACCOUNT = 8, 3, 8, 2
+CONFIG = f"""
+[dag.local]
+max_workers = {NODE}
+[worker]
+max_concurrent_tasks = {SCOPE}
+[limits.runtime]
+shell = {RUNTIME}
+[limits.account]
+work = {ACCOUNT}
+"""
+
+#: Agents at work at once in a fan: fewer than its scope has places.
+_FAN = 2
+
+#: Tries of an agent, all of which a killer may take.
+_RETRIES = 30
+
+
+@dataclass(frozen=True)
+class StressDag:
+    """
+    One CIS file.
+
+    :param deps: Agents, and those that each waits for.
+    :param runs: Runs of it in a round.
+    """
+
+    name: str
+    scope: str
+    exclusive: Exclusive
+    priority: int
+    deps: dict[str, Sequence[str]]
+    runs: int
+    max_workers: int
+    account: str = ""
+    beats: dict[str, int] = field(default_factory=dict)
+    stubborn: frozenset[str] = frozenset()
+
+    def cis_file(self, script: Path, history: Path) -> dict[str, Any]:
+        """What stands in it."""
+        return {
+            "name": self.name,
+            "scope": self.scope,
+            "exclusive": self.exclusive,
+            "max_workers": self.max_workers,
+            "max_active_runs": 100,
+            "defaults": {
+                "type": "shell",
+                "priority": f"p{self.priority}",
+                "retries": _RETRIES,
+                "retry_delay": 1,
+                **({"account": self.account} if self.account else {}),
+            },
+            "agents": [
+                {"id": agent, "deps": list(deps), "command": self._command(agent, script, history)}
+                for agent, deps in self.deps.items()
+            ],
+        }
+
+    def _command(self, agent: str, script: Path, history: Path) -> str:
+        stubborn = " stubborn" if agent in self.stubborn else ""
+        return f"exec bash {script} {history} {self.beats[agent]}{stubborn}"
+
+
+def limits(dags: Sequence[StressDag]) -> Limits:
+    """What must hold at every moment."""
+    return Limits(
+        node=NODE,
+        scope=SCOPE,
+        dags={dag.name: dag.max_workers for dag in dags},
+        runtimes={"shell": RUNTIME},
+        accounts={"work": ACCOUNT},
+    )
+
+
+def stress_dags(scopes: int, random: Random) -> list[StressDag]:
+    """
+    A chain of three, twice in a round, and a fan of one and three for each scope: ten tasks.
+
+    Runs of most scopes take turns. Three of them are otherwise: in one, only numbers limit; in one, agents that
+    only want a place come between runs that want the scope for themselves; one belongs to an agent at a time.
+    """
+    return [dag for number in range(1, scopes + 1) for dag in _of_scope(number, scopes, random)]
+
+
+def _of_scope(number: int, scopes: int, random: Random) -> Iterator[StressDag]:
+    modes: dict[int, tuple[Exclusive, Exclusive]] = {
+        scopes - 3: ("no", "no"),
+        scopes - 2: ("run", "no"),
+        scopes - 1: ("agent", "agent"),
+    }
+    chain_mode, fan_mode = modes.get(number, ("run", "run"))
+    name = f"p{number:02}"
+    chain: dict[str, Sequence[str]] = {"a": (), "b": ("a",), "c": ("b",)}
+    fan: dict[str, Sequence[str]] = {"a": (), "x": ("a",), "y": ("a",), "z": ("a",)}
+    for shape, deps, mode, runs, most in (
+        ("chain", chain, chain_mode, 2, 4),
+        ("fan", fan, fan_mode, 1, _FAN),
+    ):
+        yield StressDag(
+            f"{name}-{shape}",
+            f"project:{name}",
+            mode,
+            random.randint(0, 3),
+            deps,
+            runs,
+            most,
+            account="work" if number % 4 == 0 else "",
+            beats={agent: random.randint(5, 12) for agent in deps},
+            stubborn=frozenset(agent for agent in deps if random.random() < 0.5),
+        )
