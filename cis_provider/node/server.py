@@ -228,4 +228,5 @@ class CoordinatorServer:
             queued=queued,
             since=link.since,
             memory_kb=resident_kb(pid),
+            leaving=link.retiring,
         )

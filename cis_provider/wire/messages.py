@@ -205,7 +205,14 @@ class NodeStatus(msgspec.Struct, tag=True, frozen=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A scope worker as the coordinator sees it. ``memory_kb`` is its own resident memory."""
+    """
+    A scope worker as the coordinator sees it.
+
+    :param sessions: At work; ``queued`` wait for a place.
+    :param since: Seconds since the epoch.
+    :param memory_kb: Its own resident memory, without its agents'.
+    :param leaving: Why it gets nothing new, in words; empty: it is as it should be.
+    """
 
     name: str
     scope: str
@@ -216,6 +223,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     queued: int
     since: float
     memory_kb: int
+    leaving: str = ""
 
 
 class Status(msgspec.Struct, tag=True, frozen=True, kw_only=True):
