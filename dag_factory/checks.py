@@ -132,11 +132,13 @@ def _check_references(file: FileView) -> None:
 
 
 def _check_folders(file: FileView) -> None:
-    by_folder: dict[str, list[AgentView]] = {}
+    by_folder: dict[tuple[str, Any], list[AgentView]] = {}
     for agent in file.agents:
         if folder := _own_folder(agent.workspace):
-            by_folder.setdefault(folder, []).append(agent)
-    crowded = {folder: agents for folder, agents in by_folder.items() if len(agents) > 1}
+            # A relative folder is another one in another scope; only an agent's own key is looked at here.
+            scope = None if posixpath.isabs(folder) else agent.data.get("scope")
+            by_folder.setdefault((folder, str(scope)), []).append(agent)
+    crowded = {folder: agents for (folder, _), agents in by_folder.items() if len(agents) > 1}
     if not crowded:
         return
     try:

@@ -16,7 +16,7 @@ from dag_factory.scopes import is_template
 MAX_NAME_BYTES = 200
 _NAME = re.compile(r"\w[\w.-]*")
 _RESERVED = re.compile(
-    "CIS_(?:(?:SESSION|DAG|RUN|AGENT)_ID|TRY_NUMBER|BASE|INPUTS|OUTPUT|OUTPUT_.*|WORKSPACE|WORKSPACE_.*)"
+    "CIS_(?:(?:SESSION|DAG|RUN|AGENT)_ID|SCOPE|WORKER|TRY_NUMBER|BASE|INPUTS|OUTPUT|OUTPUT_.*|WORKSPACE|WORKSPACE_.*)"
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ACCOUNT = re.compile(r"\w[\w.@+-]{0,99}")
