@@ -204,23 +204,32 @@ def down(
 
 
 @app.command("list")
-def list_(as_json: JsonOption = False) -> None:
+def list_(
+    with_status: Annotated[
+        bool, typer.Option("--status", help="Scopes, nodes, the latest run's state, agents at work.")
+    ] = False,
+    scope: Annotated[str, typer.Option(metavar="SCOPE", help="Only DAGs with an agent in it.")] = "",
+    node: Annotated[str, typer.Option(metavar="NODE", help="Only DAGs with an agent for that queue.")] = "",
+    as_json: JsonOption = False,
+) -> None:
     """The DAGs that Airflow has."""
-    from cis_provider.cli.dags import all_dags, list_lines
+    from cis_provider.cli import dags
 
     with _gatherer() as gather:
-        found, failures = all_dags(gather)
+        found, failures = dags.all_dags(gather)
+        any_dags = bool(found or failures)
+        if with_status or scope or node:
+            found = dags.with_places(gather, found, scope=scope, node=node)
+        if with_status:
+            found = dags.with_agents(gather, found)
     if as_json:
         say_json({"dags": _plain(found), "import_errors": _plain(failures)})
         return
-    if found:
-        table(
-            ("DAG", "SCHEDULE", "NEXT RUN", "LAST RUN", "DESCRIPTION"), list_lines(found), last_is_long=True
-        )
-    elif not failures:
+    dags.print_list(found, failures, with_status=with_status)
+    if not any_dags:
         note("no DAGs yet; `cis dag up -f FILE` brings one")
-    for failure in failures:
-        note(f"cannot be read: {failure.filename}: {failure.last_line}")
+    elif not found and (scope or node):
+        note(f"no DAG has an agent{f' in {scope}' if scope else ''}{f' for node {node}' if node else ''}")
 
 
 @app.command()

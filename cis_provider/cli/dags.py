@@ -10,7 +10,7 @@ import msgspec
 
 from cis_provider.cli.rows import RunView
 from cis_provider.cli.runs import suggestion
-from cis_provider.cli.screen import say, table
+from cis_provider.cli.screen import note, say, table
 from cis_provider.cli.words import ago, duration
 from cis_provider.errors import UsageError
 
@@ -36,7 +36,12 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DagLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A DAG in short. ``schedule`` is None where it has none."""
+    """
+    A DAG in short. ``schedule`` is None where it has none.
+
+    :param scopes: And ``nodes``: of its agents; None where nobody asked.
+    :param agents: How many are in which status, over its runs that have not ended; None where nobody asked.
+    """
 
     dag_id: str
     description: str
@@ -45,6 +50,9 @@ class DagLine(msgspec.Struct, frozen=True, kw_only=True):
     next_run: dt.datetime | None
     file: str
     latest: RunLine | None
+    scopes: list[str] | None = None
+    nodes: list[str] | None = None
+    agents: dict[str, int] | None = None
 
 
 class DagStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +89,31 @@ def all_dags(gather: Gatherer) -> tuple[list[DagLine], list[Failure]]:
     return lines, failures
 
 
+def with_places(gather: Gatherer, dags: list[DagLine], *, scope: str, node: str) -> list[DagLine]:
+    """
+    The same with scopes and nodes; only those with an agent in a scope and on a node, empty being any.
+
+    :raises UsageError: It is no scope.
+    """
+    from cis_provider.cli.dag_places import places_of, select
+
+    places = places_of(gather, [dag.dag_id for dag in dags])
+    return [
+        msgspec.structs.replace(
+            dag, scopes=list(places[dag.dag_id].scopes), nodes=list(places[dag.dag_id].nodes)
+        )
+        for dag in select(dags, places, scope=scope, node=node)
+    ]
+
+
+def with_agents(gather: Gatherer, dags: list[DagLine]) -> list[DagLine]:
+    """The same with the number of agents in each status."""
+    from cis_provider.cli.dag_places import at_work
+
+    counts = at_work(gather)
+    return [msgspec.structs.replace(dag, agents=dict(counts.get(dag.dag_id, {}))) for dag in dags]
+
+
 def dag_status(gather: Gatherer, dag_id: str) -> DagStatus:
     """
     One DAG.
@@ -101,9 +134,16 @@ def dag_status(gather: Gatherer, dag_id: str) -> DagStatus:
     )
 
 
-def list_lines(dags: list[DagLine]) -> list[tuple[str, str, str, str, str]]:
+def print_list(dags: list[DagLine], failures: list[Failure], *, with_status: bool) -> None:
     """As ``list`` prints them."""
-    return [(dag.dag_id, _schedule(dag), _next(dag), _last(dag), dag.description) for dag in dags]
+    if dags and with_status:
+        heads = ("DAG", "SCOPE", "NODE", "STATE", "RUNNING", "QUEUED", "WAITING", "LAST RUN")
+        table(heads, [_status_line(dag) for dag in dags], last_is_long=True)
+    elif dags:
+        lines = [(dag.dag_id, _schedule(dag), _next(dag), _last(dag), dag.description) for dag in dags]
+        table(("DAG", "SCHEDULE", "NEXT RUN", "LAST RUN", "DESCRIPTION"), lines, last_is_long=True)
+    for failure in failures:
+        note(f"cannot be read: {failure.filename}: {failure.last_line}")
 
 
 def print_status(found: DagStatus) -> None:
@@ -125,6 +165,18 @@ def print_status(found: DagStatus) -> None:
 
         say()
         table(PS_HEADS, ps_lines(found.newest.agents), last_is_long=True)
+
+
+def _status_line(dag: DagLine) -> tuple[str, ...]:
+    agents = dag.agents or {}
+    return (
+        dag.dag_id,
+        ", ".join(dag.scopes or ()),
+        ", ".join(dag.nodes or ()),
+        dag.latest.state if dag.latest else "never run",
+        *(str(agents.get(word, 0)) for word in ("running", "queued", "waiting")),
+        dag.latest.run if dag.latest else "",
+    )
 
 
 def _line(gather: Gatherer, dag: Dag, newest: DagRun | None) -> DagLine:

@@ -81,7 +81,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 def plan_from_tasks(tasks: Iterable[Task]) -> Plan:
     """The agents of a DAG that no CIS file describes: what comes first stands first, then by name."""
     by_id = {task.task_id: task for task in tasks}
-    agents = {name for name, task in by_id.items() if _is_agent(task)} or set(by_id)
+    agents = {name for name, task in by_id.items() if is_agent(task)} or set(by_id)
     upstream: dict[str, set[str]] = {name: set() for name in by_id}
     for name, task in by_id.items():
         for after in task.downstream_task_ids:
@@ -99,7 +99,8 @@ def plan_from_tasks(tasks: Iterable[Task]) -> Plan:
     )
 
 
-def _is_agent(task: Task) -> bool:
+def is_agent(task: Task) -> bool:
+    """Whether a task of a DAG is an agent."""
     return (task.class_ref or {}).get("class_name") in _AGENT_OPERATORS
 
 
