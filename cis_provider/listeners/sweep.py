@@ -61,6 +61,8 @@ def watch_over(job: Any) -> None:
     # Imported here, in the main thread: a triggerer forks soon after, and a thread of its parent must not
     # hold an import lock in that moment.
     import airflow.models.dagrun
+    import airflow.models.pool
+    import airflow.models.serialized_dag
     import airflow.models.taskinstance
     import airflow.utils.session  # noqa: F401
 
