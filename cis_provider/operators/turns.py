@@ -139,7 +139,7 @@ def release_ended(ti: Any, not_yet: NotYet, log: Any) -> bool:
 def _over(ti: Any, runs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     for dag_id, run_id in runs:
         try:
-            if str(ti.get_dagrun_state(dag_id, run_id)) in _OVER:
+            if ti.get_dagrun_state(dag_id, run_id) in _OVER:
                 yield dag_id, run_id
         except AirflowRuntimeError:
             # Another Airflow's, or deleted: its turn ends when nobody asks for it any more.

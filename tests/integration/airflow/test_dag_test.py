@@ -37,6 +37,12 @@ with DAG("unknown-name", schedule=None) as unknown_name:
     shell("a", "echo {{ no_such_name }}")
 with DAG("outputs-in-shell", schedule=None) as outputs_in_shell:
     shell("a", "true") >> shell("b", "echo {{ outputs['a'] }}")
+with DAG("in-a-project", schedule=None, params={"project": "p"}) as in_a_project:
+    shell("a", "echo $CIS_SCOPE on $CIS_WORKER", scope="project:{{ params.project }}")
+with DAG("same-project", schedule=None) as same_project:
+    AgentOperator.partial(task_id="a", agent_type="shell", scope="project:p").expand(prompt=["echo 1", "echo 2"])
+with DAG("no-scope", schedule=None, params={"project": "../x"}) as no_scope:
+    shell("a", "true", scope="project:{{ params.project }}")
 with DAG("failing", schedule=None) as failing:
     shell("a", "echo half; exit 4") >> shell("b", "true")
 with DAG("worktree", schedule=None) as worktree:
@@ -47,7 +53,7 @@ with DAG("worktree", schedule=None) as worktree:
 
 def main():
     found = {}
-    for dag in (handing_on, unknown_name, outputs_in_shell, failing, worktree):
+    for dag in (handing_on, in_a_project, same_project, no_scope, unknown_name, outputs_in_shell, failing, worktree):
         run = dag.test()
         tis = run.get_task_instances()
         found[dag.dag_id] = {"state": str(run.state), "tasks": {
@@ -124,6 +130,16 @@ def test_the_decorator_runs_what_the_function_returns_and_hides_what_came_from_t
 def test_mapped_agents_have_sessions_of_their_own(found):
     assert output(found, "handing-on", "mapped0") == "one 0"
     assert output(found, "handing-on", "mapped1").startswith("two ")
+
+
+def test_a_scope_is_settled_by_the_params_and_given_on_when_its_run_is_over(found):
+    assert output(found, "in-a-project", "a") == "project:p on worker-project-p"
+    # No triggerer serves this node: the second run asks Airflow itself whether the first one is over.
+    assert [output(found, "same-project", name) for name in ("a0", "a1")] == ["1", "2"]
+
+
+def test_params_that_make_no_scope_fail_the_agent(found):
+    assert found["no-scope"]["state"] == "failed"
 
 
 def test_an_unknown_name_fails_the_agent(found):
