@@ -125,7 +125,7 @@ def _status_of_one(name: str, found: Status, sessions: list[SessionRecord], as_j
         if worker.leaving:
             say(f"it {worker.leaving}")
     else:
-        say(f"{name} does not run yet; {_agents(len(its))} wait for it")
+        say(f"{name} does not run yet; {_agents(len(its))} wait{'' if len(its) != 1 else 's'} for it")
     if its:
         say()
         lines = [
@@ -156,7 +156,9 @@ def _known(name: str, found: Status, sessions: list[SessionRecord]) -> str:
     if wanted in names:
         return wanted
     there = f"there are {', '.join(names)}" if names else "there is none"
-    raise UsageError(f"no worker {name!r} on this node{suggestion(name, [*names, *scopes])}; {there}")
+    raise UsageError(
+        f"no worker {name!r} on this node{suggestion(name, scopes if ':' in name else names)}; {there}"
+    )
 
 
 def _doing(record: SessionRecord) -> str:

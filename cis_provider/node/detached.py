@@ -61,8 +61,11 @@ def start_detached(module: str, *arguments: str, log: Path) -> subprocess.Popen[
 
 
 def last_words(log: Path) -> str:
-    """The last line of a log, and where the others are."""
+    """The last line of a log, and where the others are; a full disk has none."""
     try:
+        disk = os.statvfs(log.parent)
+        if disk.f_bavail * disk.f_frsize < _TAIL:
+            return f"No space left on the disk of {log.parent}"
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL))
             lines = file.read().decode(errors="replace").strip().splitlines()

@@ -29,7 +29,7 @@ class Server:
     Serves one Unix socket to processes of the same user.
 
     :param handler: Raises :class:`CisError` to refuse; anything else is a bug, and is reported as one.
-    :param on_word: Called when a client is greeted, asks for something, and has left.
+    :param on_word: Called when a client is about to be greeted, asks for something, and leaves.
     """
 
     def __init__(
@@ -99,13 +99,13 @@ class Server:
             return
         if self._closing:
             return
-        self.greeted += 1
         self._on_word()
+        self.greeted += 1
         try:
             await self._serve(reader, writer)
         finally:
-            self.greeted -= 1
             self._on_word()
+            self.greeted -= 1
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _send(writer, self._welcome)

@@ -88,7 +88,8 @@ def end_all(worker: str) -> None:
 
 def remove_folder(worker: str) -> None:
     """Remove a worker's folder and socket. Only for whoever holds the worker's lock, which goes away, too."""
-    paths.worker_socket(worker).unlink(missing_ok=True)
+    if (path := paths.worker_socket(worker)).is_socket():
+        path.unlink(missing_ok=True)
     folder, lock = paths.worker_dir(worker), paths.worker_lock(worker)
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
@@ -113,7 +114,7 @@ def sweep(known: Container[str]) -> list[str]:
     removed = [name for name in known_workers() if name not in known and _sweep_one(name)]
     owned = {paths.worker_socket(name) for name in known_workers()}
     for path in sockets - owned:
-        if not _is_served(path):
+        if path.is_socket() and not _is_served(path):
             path.unlink(missing_ok=True)
     return removed
 
