@@ -37,7 +37,9 @@ class RootGroup(LazyGroup):
         "worker": LazyCommand("cis_provider.cli.worker", "Scope workers: the processes that run agents."),
         "pools": LazyCommand("cis_provider.cli.pools", "Airflow pools of scopes and DAGs."),
         "node": LazyCommand("cis_provider.cli.node", "This node's coordinator."),
-        "config": LazyCommand("cis_provider.cli.config", "Settings: their values, and where those come from."),
+        "config": LazyCommand(
+            "cis_provider.cli.config", "Settings: their values, and where those come from."
+        ),
         "doctor": LazyCommand(
             "cis_provider.cli.doctor", "What is missing on this machine, and how to get it.", single=True
         ),
