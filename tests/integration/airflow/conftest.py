@@ -19,9 +19,9 @@ from cis_provider.embedded.secrets import load_or_make
 from cis_provider.files import private_folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgresql() -> Iterator[Engine]:
-    """A PostgreSQL of its own, empty."""
+    """A PostgreSQL of its own, empty; it is stopped after the module that wanted it."""
     runtime = Path(
         tempfile.mkdtemp(prefix="cis-p-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     )
