@@ -11,6 +11,7 @@ import contextlib
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -25,13 +26,17 @@ _KINDS = {
     "worker": (6, 0.0),
     "task": (5, 0.0),
     "coordinator": (4, 0.0),
+    "worker and coordinator": (2, 0.0),
     "scheduler": (1, 30.0),
     "triggerer": (1, 25.0),
     "stalled triggerer": (1, 25.0),
 }
 
 #: Mean seconds between two kills, and how long a triggerer is stopped.
-_PAUSE, _STALL = 3.0, (10.0, 15.0)
+_PAUSE, _STALL = 1.5, (10.0, 15.0)
+
+#: Seconds in which one of a kind may appear.
+_PATIENCE = 1.0
 
 #: The title of a task's process ends with the id of its task instance.
 _TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -46,6 +51,7 @@ class Killer:
 
     def __init__(self, home: Path, random: Random) -> None:
         self.log: list[str] = []
+        self._kinds: list[str] = []
         self._home = home
         self._random = random
         self._began = time.monotonic()
@@ -65,9 +71,9 @@ class Killer:
         if self._error:
             raise self._error
 
-    def count(self, kind: str) -> int:
-        """How many of a kind were killed."""
-        return sum(f" {kind} " in line for line in self.log)
+    def counts(self) -> Counter[str]:
+        """How many of each kind were killed."""
+        return Counter(self._kinds)
 
     def _run(self) -> None:
         try:
@@ -83,25 +89,36 @@ class Killer:
         now = time.monotonic()
         kinds = [kind for kind in _KINDS if self._spared.get(kind, 0.0) <= now]
         kind = self._random.choices(kinds, [_KINDS[kind][0] for kind in kinds])[0]
-        victim_number = self._random.random()
-        victims = list(self._victims(kind))
+        for part in kind.split(" and "):
+            self._strike_one(part)
+        for one in (kind, "triggerer", "stalled triggerer") if "triggerer" in kind else (kind,):
+            self._spared[one] = now + _KINDS[one][1]
+
+    def _strike_one(self, kind: str) -> None:
+        which, victims = self._random.random(), list(self._victims(kind))
+        patience = time.monotonic() + _PATIENCE
+        # A task's process lives for a second.
+        while not victims and time.monotonic() < patience:
+            victims = list(self._victims(kind))
         if not victims:
             return
-        victim = victims[int(victim_number * len(victims))]
+        victim = victims[int(which * len(victims))]
         with contextlib.suppress(psutil.NoSuchProcess):
-            words = " ".join(victim.cmdline())[-60:]
+            words = " ".join(victim.cmdline()).strip()[-50:]
             if kind == "stalled triggerer":
                 self._stall(victim)
             else:
                 victim.kill()
-            self.log.append(f"{now - self._began:6.1f} s: {kind} {victim.pid}: {words}")
-        for one in (kind, "triggerer", "stalled triggerer") if "triggerer" in kind else (kind,):
-            self._spared[one] = now + _KINDS[one][1]
+            self._kinds.append(kind)
+            self.log.append(f"{time.monotonic() - self._began:6.1f} s: {kind} {victim.pid}: {words}")
 
     def _victims(self, kind: str) -> Iterator[psutil.Process]:
-        if kind in ("coordinator", "worker"):
-            module = "cis_provider.node" if kind == "coordinator" else "cis_provider.worker"
-            yield from of_node(self._home, module)
+        if kind == "coordinator":
+            yield from of_node(self._home, "cis_provider.node")
+        elif kind == "worker":
+            workers = list(of_node(self._home, "cis_provider.worker"))
+            # An idle one has little to lose.
+            yield from [one for one in workers if _has_children(one)] or workers
         elif kind == "task":
             for one in family("scheduler"):
                 with contextlib.suppress(psutil.Error):
@@ -158,6 +175,12 @@ def family(component: str) -> list[psutil.Process]:
         if abs(eldest.create_time() - known.since) < 10:
             return [eldest, *eldest.children(recursive=True)]
     return []
+
+
+def _has_children(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.children())
+    return False
 
 
 def _ourselves() -> set[int]:

@@ -124,6 +124,6 @@ def _of_scope(number: int, scopes: int, random: Random) -> Iterator[StressDag]:
             runs,
             most,
             account="work" if number % 4 == 0 else "",
-            beats={agent: random.randint(5, 12) for agent in deps},
+            beats={agent: random.randint(5, 15) for agent in deps},
             stubborn=frozenset(agent for agent in deps if random.random() < 0.5),
         )

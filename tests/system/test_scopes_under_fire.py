@@ -149,6 +149,7 @@ def test_nothing_is_lost_or_doubled_and_no_limit_or_turn_is_broken(other_airflow
             states = Counter(run.state for run in stress.runs())
             faults = check(read(history.read_text()), stress.submissions(), limits(dags))
             assert (states, faults) == ({"success": len(stress.submitted)}, [])
+            print(f"seed {SEED}; {len(stress.submitted)} runs; killed: {dict(killer.counts())}")
             assert len(stress.asked) > SCOPES, "turns were hardly ever seen"
             other_airflow.stop()
             assert left_of(other_airflow.home) == []
