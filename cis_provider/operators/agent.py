@@ -105,8 +105,9 @@ class AgentOperator(BaseOperator):
     ) -> None:
         self.scope = turns.checked_scope(scope)
         self.exclusive = turns.checked_exclusive(exclusive)
-        if kwargs.get("pool") is None and (pool := turns.own_pool(self.scope)):
-            kwargs["pool"] = pool
+        pool = kwargs.get("pool") or (kwargs.get("default_args") or {}).get("pool")
+        if pool is None and (own_pool := turns.own_pool(self.scope)):
+            kwargs["pool"] = own_pool
         super().__init__(**kwargs)
         self.agent_type = agent_type
         self.prompt = prompt
@@ -120,7 +121,7 @@ class AgentOperator(BaseOperator):
         self.account = account
         self.priority = priority
         self.position = position
-        self.pool_size = pool_size if pool_size is not None else getattr(kwargs.get("pool"), "slots", None)
+        self.pool_size = pool_size if pool_size is not None else getattr(pool, "slots", None)
         self.deferrable = deferrable
         self._submitted: tuple[str, int] | None = None
 
