@@ -13,7 +13,7 @@ from cis_provider.pools import ScopedPool
 
 
 def agent(default_args: dict[str, Any] | None = None, **given: Any) -> AgentOperator:
-    with DAG("d", default_args=default_args):
+    with DAG("d", default_args=default_args or {}):
         return AgentOperator(task_id="a", agent_type="shell", prompt="true", **given)
 
 
