@@ -1,7 +1,7 @@
 """
 Measure, and say what was measured: ``run.py [NAME...] [--quick] [--write]``.
 
-All figures at full size take about fifteen minutes and are written to ``docs/benchmarks.md``; some of them, or
+All figures at full size take about twenty minutes and are written to ``docs/benchmarks.md``; some of them, or
 small ones (``--quick``), are only shown. Exit code 1: a target was missed.
 """
 
@@ -18,17 +18,19 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from figures import chain, command_line, files, sleepers, start, throughput, worker
+from figures import chain, command_line, files, finished, node, scopes, sleepers, start, throughput, worker
 from kit.airflow import Airflow, running_airflow
 from kit.home import temporary_home
 from kit.report import page, table
 from kit.rows import Row, Scale
 
-_ALONE: dict[str, ModuleType] = {"worker": worker, "files": files, "start": start}
+_ALONE: dict[str, ModuleType] = {"worker": worker, "node": node, "files": files, "start": start}
 #: These share one Airflow, in this order: what leaves sessions and rows behind comes last.
 _IN_AIRFLOW: dict[str, ModuleType] = {
     "chain": chain,
     "throughput": throughput,
+    "scopes": scopes,
+    "finished": finished,
     "sleepers": sleepers,
     "command-line": command_line,
 }
@@ -83,6 +85,8 @@ def _airflow(scale: Scale) -> Iterator[Airflow]:
     with temporary_home(CIS_DAG_LOCAL_MAX_WORKERS="200"):
         chain.install()
         throughput.install()
+        scopes.install()
+        finished.install()
         sleepers.install(scale)
         command_line.install()
         with running_airflow() as airflow:

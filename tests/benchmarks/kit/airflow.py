@@ -98,21 +98,26 @@ class Airflow:
 
     def run(self, dag_id: str, count: int = 1, *, deadline: float = 300.0) -> Ran:
         """Trigger so many runs at once, and wait for the end of all."""
-        before = breakdown(self.components())
-        ids = [f"bench-{time.time_ns()}-{number}" for number in range(count)]
-        for run_id in ids:
-            self.api.trigger(dag_id, run_id, {}, dt.datetime.now(dt.UTC))
+        return self.run_each([dag_id] * count, deadline=deadline)
+
+    def run_each(self, dag_ids: Sequence[str], *, deadline: float = 300.0) -> Ran:
+        """Trigger a run of each DAG at once, and wait for the end of all."""
+        before, count = breakdown(self.components()), len(dag_ids)
+        prefix = f"bench-{time.time_ns()}"
+        for number, dag_id in enumerate(dag_ids):
+            self.api.trigger(dag_id, f"{prefix}-{number}", {}, dt.datetime.now(dt.UTC))
         # A question to the REST API costs CPU: seldom where there are many runs.
-        every = 0.2 if count == 1 else 1.0
         if count == 1:
-            eventually(lambda: self.api.run(dag_id, ids[0]).finished, deadline, f"{ids[0]} ends", every=every)
+            run_id = f"{prefix}-0"
+            eventually(
+                lambda: self.api.run(dag_ids[0], run_id).finished, deadline, f"{run_id} ends", every=0.2
+            )
         else:
-            eventually(lambda: not self._unfinished(dag_id), deadline, f"{dag_id}: all runs end", every=every)
+            eventually(lambda: not self._unfinished(prefix), deadline, f"all runs {prefix} end", every=1.0)
         time.sleep(SETTLE)
         after = breakdown(self.components())
         parts = {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
-        wanted = set(ids)
-        runs = [run for run in self.api.runs(dag_id=dag_id, limit=2 * count) if run.dag_run_id in wanted]
+        runs = self.api.runs(run_id_prefix=prefix, limit=count)
         began = min(run.queued_at for run in runs if run.queued_at)
         ended = max(run.end_date for run in runs if run.end_date)
         return Ran(runs, (ended - began).total_seconds(), parts)
@@ -123,8 +128,8 @@ class Airflow:
         time.sleep(seconds)
         return (family_seconds(self.roots().values()) - before) / (time.monotonic() - began)
 
-    def _unfinished(self, dag_id: str) -> bool:
-        return bool(self.api.runs(dag_id=dag_id, states=("queued", "running"), limit=1))
+    def _unfinished(self, prefix: str) -> bool:
+        return bool(self.api.runs(run_id_prefix=prefix, states=("queued", "running"), limit=1))
 
 
 def write_cis_file(name: str, agents: list[dict[str, Any]], **dag: Any) -> None:
