@@ -55,8 +55,8 @@ def private_folder(path: Path) -> Path:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            if isinstance(error, FileExistsError) and not os.path.lexists(path):
-                continue  # its owner has removed it in this moment
+            if isinstance(error, FileExistsError) and (path.is_dir() or not os.path.lexists(path)):
+                continue  # its owner removes it in this moment, and the next one makes it
             raise ConfigError(
                 f"{path}: cannot be made ({error.strerror}); set CIS_HOME to a folder you own"
             ) from None

@@ -85,18 +85,16 @@ class WorkerFleet:
             try:
                 link = self._new_link(scope)
                 await link.start()
-                self.links[name] = link
             finally:
                 self._coming.discard(name)
             return link
 
     def places(self) -> WorkerPlaces:
         """Which scopes may have a worker now: for one round of admission."""
-        alive = dict.fromkeys((*self._coming, *self.links), "")
         silent = self._silent | {name for name, link in self.links.items() if not link.is_connected}
-        alive |= {name: link.retiring for name, link in self.links.items()}
-        alive |= dict.fromkeys(silent, "does not answer")
-        return WorkerPlaces(limit=self._most(), alive=alive, at_work={*self._at_work(), *silent})
+        leaving = {name: link.retiring for name, link in self.links.items() if link.retiring}
+        leaving |= dict.fromkeys(silent, "does not answer")
+        return WorkerPlaces(limit=self._most(), leaving=leaving, needed={*self._at_work(), *silent})
 
     def stop_worker(self, name: str, *, now: bool) -> None:
         """
@@ -153,29 +151,21 @@ class WorkerFleet:
         except ConfigError as error:
             log.error("%s", error)
             joined = False
-        if joined:
-            self._found(link)
-        elif link.is_alive():
+        if not joined and link.is_alive():
             self._spawn_task(self._find_again(link))
-        else:
+        elif not joined:
             await self._bury(link)
 
     async def _find_again(self, link: WorkerLink) -> None:
         """A worker of an earlier coordinator lives and does not answer: it is slow, or about to die."""
         async with self._starting.setdefault(link.name, asyncio.Lock()):
-            if await link.rejoin():
-                self._found(link)
-            else:
+            if not await link.rejoin():
                 await self._bury(link)
 
     async def _bury(self, link: WorkerLink) -> None:
         await asyncio.to_thread(leftovers.end_all, link.name)
         self._silent.discard(link.name)
         self._on_lost(link)
-
-    def _found(self, link: WorkerLink) -> None:
-        self.links[link.name] = link
-        self._silent.discard(link.name)
 
     async def _is_usable(self, link: WorkerLink) -> bool:
         if link.stopping or (link.retiring and not link.sessions):
@@ -224,6 +214,10 @@ class WorkerFleet:
         return WorkerLink(scope, on_event=self._heard, on_lost=self._lost)
 
     def _heard(self, link: WorkerLink, event: Alive | Progress | Finished) -> None:
+        if isinstance(event, Alive):
+            # Known before it is told: whoever hears of it may give it something.
+            self.links[link.name] = link
+            self._silent.discard(link.name)
         self._on_event(link, event)
         if link.retiring and not isinstance(event, Progress):
             self.settle()

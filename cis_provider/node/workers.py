@@ -11,23 +11,22 @@ from collections.abc import Callable
 
 from cis_provider import __version__, paths
 from cis_provider.errors import ConfigError, NodeUnreachable, ProtocolError, WorkerLeaving
-from cis_provider.files import check_server, is_locked
+from cis_provider.files import is_locked
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionRequest
 from cis_provider.node.detached import last_words, start_detached
+from cis_provider.node.dial import dial, subscribe
 from cis_provider.wire import frames
 from cis_provider.wire.messages import (
     Alive,
     EndSession,
     Failure,
     Finished,
-    Hello,
     Message,
     Ok,
     Progress,
     Start,
     Stop,
-    Subscribe,
     Welcome,
 )
 from cis_provider.worker import leftovers
@@ -81,21 +80,25 @@ class WorkerLink:
 
     async def join(self) -> bool:
         """
-        Connect to the worker if it runs; whether it does.
+        Connect to the worker if it runs, and tell which sessions it has; whether it runs.
 
         :raises ConfigError: Somebody else listens there.
         """
-        try:
-            self._calls, self.welcome = await _connect(self.name)
-            events, _ = await _connect(self.name)
-        except (OSError, ProtocolError):
-            self._drop_calls()
-            return False
-        if self.welcome.version != __version__ and not self._is_ours():
-            # One that we started is the version that is installed now, and what could take its place.
-            self.retiring = f"is of version {self.welcome.version} and finishes"
+        # Nothing is given to it meanwhile: a session that it gets after it has said what it has would be
+        # taken for lost.
+        async with self._call_lock:
+            try:
+                self._calls, self.welcome = await dial(self.name, timeout=_ANSWER)
+                events, alive = await subscribe(self.name, timeout=_ANSWER)
+            except (OSError, ProtocolError):
+                self._drop_calls()
+                return False
+            if self.welcome.version != __version__ and not self._is_ours():
+                # One that we started is the version that is installed now, and what could take its place.
+                self.retiring = f"is of version {self.welcome.version} and finishes"
+            self._connected.set()
+            self._tell(alive)
         self._listener = asyncio.create_task(self._listen(*events), name=f"listen-{self.name}")
-        self._connected.set()
         return True
 
     async def rejoin(self) -> bool:
@@ -206,7 +209,7 @@ class WorkerLink:
         async with self._call_lock:
             try:
                 if self._calls is None:
-                    self._calls, _ = await _connect(self.name)
+                    self._calls, _ = await dial(self.name, timeout=_ANSWER)
                 reader, writer = self._calls
                 writer.write(frames.encode(request))
                 async with asyncio.timeout(_ANSWER):
@@ -227,9 +230,8 @@ class WorkerLink:
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            writer.write(frames.encode(Subscribe()))
             while (message := await frames.read(reader)) is not None:
-                if isinstance(message, Alive | Progress | Finished):
+                if isinstance(message, Progress | Finished):
                     self._tell(message)
         except (OSError, ProtocolError) as error:
             log.warning("%s: connection broken: %s", self.name, error)
@@ -264,21 +266,3 @@ class WorkerLink:
         if self._calls:
             self._calls[1].close()
             self._calls = None
-
-
-async def _connect(name: str) -> tuple[tuple[asyncio.StreamReader, asyncio.StreamWriter], Welcome]:
-    path = paths.worker_socket(name)
-    async with asyncio.timeout(_ANSWER):
-        reader, writer = await asyncio.open_unix_connection(str(path))
-        try:
-            check_server(writer.get_extra_info("socket"), path)
-            writer.write(frames.encode(Hello("coordinator")))
-            welcome = await frames.read(reader)
-            if isinstance(welcome, Welcome):
-                return (reader, writer), welcome
-            raise ProtocolError(
-                welcome.message if isinstance(welcome, Failure) else f"{name} did not welcome us"
-            )
-        except BaseException:
-            writer.close()
-            raise

@@ -113,8 +113,10 @@ def test_many_scopes_at_once_never_have_more_workers_than_there_are_places(node,
 
     def count() -> None:
         while not over.wait(0.005):
-            locked = [name for name in leftovers.known_workers() if is_locked(paths.worker_lock(name))]
-            most[0] = max(most[0], len(locked))
+            locked = {name for name in leftovers.known_workers() if is_locked(paths.worker_lock(name))}
+            # Those that are still there have all been there in between.
+            both = [name for name in locked if is_locked(paths.worker_lock(name))]
+            most[0] = max(most[0], len(both))
 
     thread = threading.Thread(target=count)
     thread.start()
