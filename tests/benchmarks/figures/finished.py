@@ -4,6 +4,9 @@ from the end of the agent's program to the success of its task.
 
 An agent's task is ended by its trigger. A deferrable task that resumes on a worker would queue for its slot again,
 behind the others. All agents are in one scope with ``exclusive: agent``, whose pool has one slot.
+
+An agent that ends half a second after its task has deferred waits for Airflow's triggerer, which takes up new
+triggers once a second and writes down what they say once a second.
 """
 
 from __future__ import annotations
@@ -20,25 +23,24 @@ from cis_provider.cli.records import DagRun
 from cis_provider.model.session import SessionRecord
 from cis_provider.node.client import NodeClient
 
-_LOW, _HIGH = "bench-low", "bench-high"
+_LOW, _HIGH, _SHORT = "bench-low", "bench-high", "bench-short"
 _SCOPE = "project:bench-one-slot"
-_WAITING = 3
+_WAITING = 2
 
 
 def install() -> None:
     """Put the two DAGs into this home."""
     place = {"scope": _SCOPE, "exclusive": "agent", "max_active_runs": 100}
-    low = {"id": "one", "type": "shell", "priority": "p3", "command": "sleep 5"}
-    high = {"id": "one", "type": "shell", "priority": "p0", "command": "sleep 1.5"}
-    write_cis_file(_LOW, [low], **place)
-    write_cis_file(_HIGH, [high], **place)
+    for dag_id, priority, seconds in ((_LOW, "p3", 5), (_HIGH, "p0", 4), (_SHORT, "p0", 1.5)):
+        agent = {"id": "one", "type": "shell", "priority": priority, "command": f"sleep {seconds}"}
+        write_cis_file(dag_id, [agent], **place)
 
 
 def measure(airflow: Airflow, scale: Scale) -> list[Row]:
-    """One at work, three waiting, again and again."""
-    airflow.unpause([_LOW, _HIGH])
+    """One at work, two waiting, again and again; then some that end early."""
+    airflow.unpause([_LOW, _HIGH, _SHORT])
     low, all_of_them = [], []
-    for _ in range(scale.of(8, 2)):
+    for _ in range(scale.of(6, 2)):
         first = _trigger(airflow, _LOW)
         eventually(lambda first=first: _session(first).pid, 60, "the first agent is at work")
         others = [_trigger(airflow, _HIGH) for _ in range(_WAITING)]
@@ -51,6 +53,11 @@ def measure(airflow: Airflow, scale: Scale) -> list[Row]:
         delays = [_delay(airflow, run) for run in runs]
         low.append(delays[0])
         all_of_them += delays
+    short = []
+    for _ in range(scale.of(6, 2)):
+        run = _trigger(airflow, _SHORT)
+        eventually(lambda run=run: _run(airflow, run).finished, 60, "a short one has ended")
+        short.append(_delay(airflow, run))
     return [
         Row("agent's end to its task's success, higher priorities waiting: p50", median(low), "s",
             note=f"{len(low)} times, {spread(low)}"),
@@ -58,6 +65,8 @@ def measure(airflow: Airflow, scale: Scale) -> list[Row]:
             target=Target.AT_MOST, limit=2),
         Row("agent's end to its task's success, in a pool of one slot: max", max(all_of_them), "s",
             target=Target.AT_MOST, limit=2, note=f"of {len(all_of_them)}; p50 {median(all_of_them):.2f} s"),
+        Row("agent's end to its task's success, ended just after it deferred: max", max(short), "s",
+            note=f"of {len(short)}; p50 {median(short):.2f} s"),
     ]  # fmt: skip
 
 
