@@ -14,13 +14,15 @@ from typing import Any
 
 from tests.kit.checker import Exclusive, Limits
 
-#: Settings of the node, which the runs below reach: ``config.toml``.
+#: Settings of the node, all of which the runs below reach; idle workers leave soon, and for others.
 NODE, SCOPE, RUNTIME, ACCOUNT = 8, 3, 8, 2
 CONFIG = f"""
 [dag.local]
 max_workers = {NODE}
 [worker]
 max_concurrent_tasks = {SCOPE}
+max_per_node = 12
+idle_exit = 4
 [limits.runtime]
 shell = {RUNTIME}
 [limits.account]
@@ -40,6 +42,7 @@ class StressDag:
     One CIS file.
 
     :param deps: Agents, and those that each waits for.
+    :param elsewhere: Agents in another scope than the DAG's; under ``exclusive: run`` a run needs both.
     :param runs: Runs of it in a round.
     """
 
@@ -53,6 +56,12 @@ class StressDag:
     account: str = ""
     beats: dict[str, int] = field(default_factory=dict)
     stubborn: frozenset[str] = frozenset()
+    elsewhere: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def turn(self) -> tuple[str, ...]:
+        """Scopes that a run of it wants for itself alone."""
+        return tuple(sorted({self.scope, *self.elsewhere.values()})) if self.exclusive == "run" else ()
 
     def cis_file(self, script: Path, history: Path) -> dict[str, Any]:
         """What stands in it."""
@@ -70,7 +79,12 @@ class StressDag:
                 **({"account": self.account} if self.account else {}),
             },
             "agents": [
-                {"id": agent, "deps": list(deps), "command": self._command(agent, script, history)}
+                {
+                    "id": agent,
+                    "deps": list(deps),
+                    "command": self._command(agent, script, history),
+                    "scope": self.elsewhere.get(agent, self.scope),
+                }
                 for agent, deps in self.deps.items()
             ],
         }
@@ -96,7 +110,8 @@ def stress_dags(scopes: int, random: Random) -> list[StressDag]:
     A chain of three, twice in a round, and a fan of one and three for each scope: ten tasks.
 
     Runs of most scopes take turns. Three of them are otherwise: in one, only numbers limit; in one, agents that
-    only want a place come between runs that want the scope for themselves; one belongs to an agent at a time.
+    only want a place come between runs that want the scope for themselves; one belongs to an agent at a time. The
+    fan of the last scope has an agent in the first one, too.
     """
     return [dag for number in range(1, scopes + 1) for dag in _of_scope(number, scopes, random)]
 
@@ -126,4 +141,5 @@ def _of_scope(number: int, scopes: int, random: Random) -> Iterator[StressDag]:
             account="work" if number % 4 == 0 else "",
             beats={agent: random.randint(5, 15) for agent in deps},
             stubborn=frozenset(agent for agent in deps if random.random() < 0.5),
+            elsewhere={"z": "project:p01"} if number == scopes and shape == "fan" else {},
         )

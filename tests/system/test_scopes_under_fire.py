@@ -3,7 +3,7 @@ Twenty scopes, two hundred agents, and everything being killed at random: nothin
 limit and no turn is broken.
 
 ``STRESS_SECONDS`` makes it shorter or longer, ``STRESS_SCOPES`` smaller, ``STRESS_SEED`` lights the same fire again.
-What the agents did, the killer's log and all logs are kept beside pytest's temporary folders when it fails.
+What the agents did, the killer's log and all logs are kept in pytest's temporary folder.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Stress:
             Submission(
                 *run,
                 tasks={(agent, -1) for agent in dag.deps},
-                scopes=(dag.scope,) if dag.exclusive == "run" else (),
+                scopes=dag.turn,
                 exclusive=dag.exclusive,
                 priority=dag.priority,
                 asked=self.asked.get(run, 0),
@@ -156,6 +156,8 @@ def test_nothing_is_lost_or_doubled_and_no_limit_or_turn_is_broken(other_airflow
         except BaseException as error:
             error.add_note(told(killer, history, stress if "stress" in locals() else None, dags, report))
             raise
+        finally:
+            keep(killer, report)
 
 
 def started(airflow: Any, dags: list[StressDag], history: Path, random: Random) -> Stress:
@@ -208,13 +210,17 @@ def assert_nothing_is_left_to_do(airflow: Any) -> None:
     airflow.eventually(idle, 30)
 
 
-def told(killer: Killer, history: Path, stress: Stress | None, dags: list[StressDag], report: Path) -> str:
-    """What somebody needs to find out why; all logs are copied beside the history."""
-    words = [f"seed {SEED}; more in {report}", *killer.log]
+def keep(killer: Killer, report: Path) -> None:
+    """The killer's log, and all logs, beside the history."""
     (report / "killer.log").write_text("\n".join(killer.log))
     for name, folder in (("node", paths.node_dir()), ("airflow", paths.airflow_dir() / "logs")):
         with contextlib.suppress(OSError, shutil.Error):
-            shutil.copytree(folder, report / name, ignore=shutil.ignore_patterns("dag_id=*"))
+            shutil.copytree(folder, report / name)
+
+
+def told(killer: Killer, history: Path, stress: Stress | None, dags: list[StressDag], report: Path) -> str:
+    """What somebody needs to find out why."""
+    words = [f"seed {SEED}; more in {report}", *killer.log]
     if stress:
         with contextlib.suppress(Exception):
             submissions = stress.submissions()
