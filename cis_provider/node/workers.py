@@ -130,10 +130,11 @@ class WorkerLink:
         :return: Whether it is there.
         :raises NodeUnreachable: It lives, but does not answer.
         """
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._connected, self._lost)]
-        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                # Again and again: it may be connected and gone again before we hear of it.
+                while not (self._connected.is_set() or self._lost.is_set()):  # noqa: ASYNC110  one of two
+                    await asyncio.sleep(_PAUSE)
         if not (self._connected.is_set() or self._lost.is_set()):
             raise NodeUnreachable(f"{self.name} lives, but did not answer within {timeout:.0f} s")
         return not self._lost.is_set()

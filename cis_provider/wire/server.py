@@ -63,6 +63,8 @@ class Server:
     async def close(self) -> None:
         """Stop listening and drop the clients."""
         self.refuse()
+        # Those that have just connected see that; cancelled before they begin, they would be an error.
+        await asyncio.sleep(0)
         for task in self._clients:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
@@ -73,6 +75,8 @@ class Server:
         assert task is not None
         self._clients.add(task)
         try:
+            if self._closing:
+                return
             if refusal := _other_user(writer.get_extra_info("socket")):
                 await _send(writer, refusal)
             else:

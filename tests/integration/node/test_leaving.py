@@ -79,7 +79,7 @@ def test_a_client_that_stays_connected_keeps_it(node, impatient):
 
 def test_nothing_is_lost_when_it_leaves_in_the_moment_it_is_needed(node, monkeypatch):
     monkeypatch.setenv("CIS_NODE_IDLE_EXIT", "0.05")
-    monkeypatch.setenv("CIS_WORKER_IDLE_EXIT", "0.01")
+    monkeypatch.setenv("CIS_WORKER_IDLE_EXIT", "0.1")
     accepted, errors = {}, []
     together = threading.Barrier(3)
 
