@@ -46,6 +46,7 @@ class TurnLine:
         self._asked = dict.fromkeys(self._turns, now)
         self._tasks: dict[_Key, set[tuple[str, int]]] = {}
         self._alive = {turn.ask.run: now for turn in self._turns.values()}
+        self._over: set[Run] = set()
 
     def ask(self, request: SessionRequest) -> Verdict:
         """
@@ -54,6 +55,7 @@ class TurnLine:
         :raises StoreError: Its turn or place could not be written.
         """
         run = request.key.dag_id, request.key.run_id
+        self._over.discard(run)  # it was cleared, and goes on
         asks = [Ask(run, request.turn, alone=True, priority=request.priority)] if request.turn else []
         if request.scope not in request.turn:
             asks.append(Ask(run, (request.scope,), alone=False, priority=request.priority))
@@ -83,6 +85,7 @@ class TurnLine:
 
     def advance(self) -> None:
         """Give free scopes to those whose turn it is."""
+        self._drop_over()
         line = self._waiting()
         if not line:
             return
@@ -100,9 +103,9 @@ class TurnLine:
         return sorted({turn.ask.run for turn in self._turns.values()})
 
     def release(self, runs: Collection[Run]) -> None:
-        """These runs are over."""
-        for turn in self._of(set(runs)):
-            self._drop(turn)
+        """These runs are over: what they have is free as soon as their last agent is gone."""
+        self._over |= {turn.ask.run for turn in self._of(set(runs))}
+        self._drop_over()
 
     def vouch(self, runs: Iterable[Run]) -> None:
         """An Airflow says that these runs are not over."""
@@ -149,6 +152,8 @@ class TurnLine:
         key, now = _key(ask), self._clock()
         known = self._turns.get(key)
         if known and known.stage != "waiting":
+            # It may have come, and wait for another scope.
+            self._asked[key] = self._alive[ask.run] = now
             return Verdict()
         if known:
             ask = replace(ask, sequence=known.ask.sequence, priority=min(ask.priority, known.ask.priority))
@@ -164,6 +169,14 @@ class TurnLine:
             self._keep(turn)
         self._asked[key] = self._alive[ask.run] = now
         return verdict
+
+    def _drop_over(self) -> None:
+        if not self._over:
+            return
+        at_work = {(record.key.dag_id, record.key.run_id) for record in self._living()}
+        for turn in self._of(self._over):
+            if turn.stage == "waiting" or turn.ask.run not in at_work:
+                self._drop(turn)
 
     def _waiting(self) -> list[Turn]:
         return [turn for turn in self._turns.values() if turn.stage == "waiting"]
@@ -196,6 +209,7 @@ class TurnLine:
         self._tasks.pop(key, None)
         if not self._of({turn.ask.run}):
             self._alive.pop(turn.ask.run, None)
+            self._over.discard(turn.ask.run)
 
 
 def _key(ask: Ask) -> _Key:
