@@ -228,8 +228,12 @@ class SessionBook:
 
     def fail(self, record: SessionRecord, subtype: Subtype, error: str) -> None:
         """It ends without a worker's word."""
+        now = self._clock()
         result = AgentResult(session_id=record.session_id, is_error=True, subtype=subtype, error=error)
-        self._finish(record, result, self._clock())
+        if subtype == "not_started":
+            with contextlib.suppress(OSError):
+                self.store.give_up(Finished(session_id=record.session_id, ended_at=now, result=result))
+        self._finish(record, result, now)
 
     def _finish(self, record: SessionRecord, result: AgentResult, ended_at: float) -> None:
         # On disk first: a record that could not be written has not ended.

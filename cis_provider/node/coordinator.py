@@ -261,14 +261,23 @@ class Coordinator:
                 self._reconcile(link.name, {one.session_id for one in progress})
                 for one in progress:
                     self.book.note(one)
+                    self._end_unwanted(link.name, one.session_id, again=True)
                 self._admit()
             case Progress():
                 self.book.note(event)
+                self._end_unwanted(link.name, event.session_id)
             case Finished():
                 if record := self.book.living(event.session_id):
                     self.book.take(record, event)
                 self._stop_reasons.pop(event.session_id, None)
                 self._admit()
+
+    def _end_unwanted(self, worker: str, session_id: str, *, again: bool = False) -> None:
+        """A worker that did not answer may not have heard of an end, or have what was given up meanwhile."""
+        if not self.book.living(session_id) and session_id not in self._stop_reasons:
+            self._stop_reasons[session_id], again = "it was given up, since its worker did not answer", True
+        if again and (reason := self._stop_reasons.get(session_id)):
+            self._spawn_task(self._end_at_worker(worker, session_id, reason))
 
     def _lost(self, link: WorkerLink) -> None:
         self._reconcile(link.name, set())

@@ -19,8 +19,9 @@ from cis_provider.worker import leftovers
 
 log = logging.getLogger(__name__)
 
-#: Seconds for a worker that is leaving, and for one that does not answer.
-_LEAVING, _SILENT = 60.0, 15.0
+#: Seconds for a worker that is leaving, for one that does not answer, and for one of an earlier coordinator:
+#: our clients wait meanwhile.
+_LEAVING, _SILENT, _FOUND = 60.0, 15.0, 3.0
 
 
 class WorkerFleet:
@@ -59,7 +60,8 @@ class WorkerFleet:
         """
         Find the workers of an earlier coordinator again: every living one, and those of these scopes.
 
-        Those that are dead have been judged when this returns.
+        Those that are dead have been judged when this returns. Those that live and do not answer hold up
+        nobody else.
         """
         wanted = {scope.worker_name: scope for scope in scopes}
         for name in leftovers.known_workers():
@@ -146,20 +148,20 @@ class WorkerFleet:
     async def _recover(self, scope: TaskScope) -> None:
         link = self._new_link(scope)
         self._silent.add(link.name)
-        try:
-            joined = await link.join()
-        except ConfigError as error:
-            log.error("%s", error)
-            joined = False
-        if not joined and link.is_alive():
-            self._spawn_task(self._find_again(link))
-        elif not joined:
-            await self._bury(link)
+        found = self._spawn_task(self._find_again(link))
+        await asyncio.wait({found}, timeout=_FOUND)
+        if found.done():
+            found.result()
 
     async def _find_again(self, link: WorkerLink) -> None:
-        """A worker of an earlier coordinator lives and does not answer: it is slow, or about to die."""
+        """A worker of an earlier coordinator that lives and does not answer is slow, or about to die."""
         async with self._starting.setdefault(link.name, asyncio.Lock()):
-            if not await link.rejoin():
+            try:
+                joined = await link.join()
+            except ConfigError as error:
+                log.error("%s", error)
+                joined = False
+            if not joined and not await link.rejoin():
                 await self._bury(link)
 
     async def _bury(self, link: WorkerLink) -> None:
@@ -227,10 +229,11 @@ class WorkerFleet:
             del self.links[link.name]
         self._on_lost(link)
 
-    def _spawn_task(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _scope_of(worker_name: str) -> TaskScope | None:

@@ -23,6 +23,9 @@ from cis_provider.wire.messages import Finished
 
 _SCHEMA_VERSION = 2
 
+#: Ended sessions that are removed in one go: half a second's work.
+_FORGET_AT_ONCE = 500
+
 #: Statements that lead from each version to the next; version 0 is an empty file.
 _SCHEMA = (
     """
@@ -107,6 +110,14 @@ class SessionStore:
             "UPDATE session SET record = ?, ended = ? WHERE session_id = ?",
             (_encode(record), int(record.state == "ended"), record.session_id),
         )
+
+    def give_up(self, finished: Finished) -> None:
+        """
+        Write the result of a session that no worker took.
+
+        A worker that stood still may find it among its letters one day: it begins nothing that has a result.
+        """
+        write_atomic(paths.session_dir(finished.session_id) / "result.json", msgspec.json.encode(finished))
 
     def request(self, session_id: str) -> SessionRequest:
         """A session's request, the values in ``secrets`` empty."""
@@ -221,15 +232,20 @@ class SessionStore:
         ).fetchall()
 
     def forget_older(self, before: float) -> int:
-        """Remove ended sessions of long ago with their files; how many there were."""
-        old = [
-            record.session_id
-            for (data,) in self._db.execute("SELECT record FROM session WHERE ended = 1").fetchall()
-            if (record := _record(data)).ended_at < before
-        ]
+        """Remove ended sessions of long ago with their files, some at a time; how many there were."""
+        old: list[str] = []
+        for (data,) in self._db.execute("SELECT record FROM session WHERE ended = 1 ORDER BY sequence"):
+            record = _record(data)
+            # Everybody waits meanwhile. And what follows was created later still.
+            if record.created_at >= before or len(old) == _FORGET_AT_ONCE:
+                break
+            if record.ended_at < before:
+                old.append(record.session_id)
         for session_id in old:
             shutil.rmtree(paths.session_dir(session_id), ignore_errors=True)
-            self._db.execute("DELETE FROM session WHERE session_id = ?", (session_id,))
+        if old:
+            with self._transaction():
+                self._db.executemany("DELETE FROM session WHERE session_id = ?", [(one,) for one in old])
         return len(old)
 
     def _migrate(self) -> None:

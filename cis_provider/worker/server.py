@@ -98,6 +98,11 @@ class WorkerServer:
         if self._stopping.is_set():
             raise WorkerLeaving(f"{self.name} is leaving")
         leftovers.remember(self.name, start.session_id)
+        if (paths.session_dir(start.session_id) / "result.json").exists():
+            # It has ended; or we stood still, and the coordinator has given it up.
+            log.info("session %s is over already", start.session_id)
+            leftovers.forget(self.name, start.session_id)
+            return
         try:
             session = Session(
                 start.session_id,
