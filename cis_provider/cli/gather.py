@@ -77,6 +77,8 @@ class Gatherer:
         ]
 
     def _view(self, run: DagRun, name: str, tasks: Sequence[TaskInstance]) -> rows.RunView:
+        states = {ti.state for ti in tasks}
+        turn = self._turn(run) if "up_for_reschedule" in states else ""
         view = rows.view(
             run,
             name,
@@ -85,7 +87,8 @@ class Gatherer:
             self.plan(run.dag_id),
             url=self.page(run),
             now=time.time(),
-            turn=self._turn(run) if any(ti.state == "up_for_reschedule" for ti in tasks) else "",
+            turn=turn,
+            off=not turn and run.state == "running" and rows.stands_still(states) and self._is_off(run),
         )
         unexplained = [row for row in view.agents if row.status == "failed" and not row.session_id]
         reasons = {row: reason for row in unexplained[:_REASONS] if (reason := self._reason(row))}
@@ -174,6 +177,10 @@ class Gatherer:
             return ""
         mine = [turn for turn in turns if (turn.dag_id, turn.run_id) == (run.dag_id, run.dag_run_id)]
         return next((turn.waiting_for for turn in mine if turn.waiting_for), "")
+
+    def _is_off(self, run: DagRun) -> bool:
+        dag = self.api.dag(run.dag_id)
+        return dag is not None and dag.is_paused
 
     def node(self) -> NodeClient | None:
         """A client of this node's coordinator; None where none answers."""

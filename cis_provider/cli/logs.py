@@ -60,9 +60,14 @@ def dump(gather: Gatherer, view: RunView, wanted: Collection[str], write: Write)
         if row.session_id and log_file(row.session_id).exists():
             lines: Iterator[str] = Tail(log_file(row.session_id)).finish()
         else:
-            lines = iter(airflow_log(gather, row) if row.status not in ("waiting", "skipped") else ())
+            lines = iter(airflow_log(gather, row) if _has_begun(row) else ())
         for line in lines:
             write(row, line)
+
+
+def _has_begun(row: Row) -> bool:
+    """Whether Airflow has a log of it; one that waits for its turn has said so there."""
+    return row.status not in ("waiting", "skipped") or row.state == "up_for_reschedule"
 
 
 def follow(gather: Gatherer, run: DagRun, name: str, wanted: Collection[str], write: Write) -> RunView:

@@ -5,7 +5,7 @@ What a person reads of a run: Airflow's tasks, the node's sessions and the file'
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ from cis_provider.model.session import SessionRecord
 
 #: States of Airflow in which a task has been given to nobody yet, so that no session is its own.
 _NOT_BEGUN = (None, "scheduled", "queued", "none")
+#: States of a task that will not change by itself.
+_OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
 #: Classes of tasks that are agents.
 _AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator")
 
@@ -120,12 +122,14 @@ def view(
     url: str,
     now: float,
     turn: str = "",
+    off: bool = False,
 ) -> RunView:
     """
     Put a run together.
 
     :param now: Seconds since the epoch.
     :param turn: Whose turn the run waits for, in words.
+    :param off: Its DAG is switched off.
     """
     by_agent: dict[str, list[TaskInstance]] = {}
     for ti in tasks:
@@ -136,7 +140,7 @@ def view(
     for agent in _with_strays(plan, by_agent):
         for ti in sorted(by_agent.get(agent.id, ()), key=lambda ti: ti.map_index):
             session = _session_of(ti, newest)
-            rows.append(_row(ti, session, agent, name, states, now, turn))
+            rows.append(_row(ti, session, agent, name, states, now, turn, off))
     return RunView(
         run=name,
         dag_id=run.dag_id,
@@ -147,6 +151,12 @@ def view(
         ended_at=run.end_date,
         agents=rows,
     )
+
+
+def stands_still(states: Collection[str | None]) -> bool:
+    """Whether a run with tasks in these states waits for Airflow alone; but for a moment, it should not."""
+    left = {state for state in states if state not in _OVER}
+    return bool(left) and left <= {None, "none", "up_for_reschedule"}
 
 
 def with_reasons(view: RunView, reasons: Mapping[Row, str]) -> RunView:
@@ -205,8 +215,9 @@ def _row(
     states: Mapping[str, str | None],
     now: float,
     turn: str,
+    off: bool,
 ) -> Row:
-    status, output = status_of(ti, session, agent, states, turn)
+    status, output = status_of(ti, session, agent, states, turn, off)
     error = session.result.error if session and session.result and status in ("failed", "retrying") else ""
     return Row(
         id=agent_id(name, agent.position),

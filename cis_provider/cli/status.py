@@ -19,6 +19,8 @@ _WORDS = {
     "queued": "queued",
 }
 
+_SWITCH = "its DAG to be switched on"
+
 
 class PlanAgent(NamedTuple):
     """An agent as its file has it: its id, its place from 1, and what it waits for."""
@@ -34,18 +36,20 @@ def status_of(
     agent: PlanAgent,
     states: Mapping[str, str | None],
     turn: str = "",
+    off: bool = False,
 ) -> tuple[str, str]:
     """
     The word for a task's state, and what to say beside it.
 
     :param states: Those of the run's other agents, by id.
     :param turn: Whose turn its run waits for, in words.
+    :param off: Its DAG is switched off: Airflow begins nothing of the run.
     """
     if ti.state in ("running", "deferred", "restarting"):
         return _at_work(session)
     if ti.state in (None, "none"):
         before = [dep for dep in agent.deps if dep in states and states[dep] not in _ENDED]
-        return "waiting", f"waiting for {', '.join(before)}" if before else "waiting for the scheduler"
+        return "waiting", f"waiting for {', '.join(before) or (_SWITCH if off else 'the scheduler')}"
     if ti.state == "upstream_failed":
         culprits = [dep for dep in agent.deps if states.get(dep) in ("failed", "upstream_failed")]
         return "skipped", f"{', '.join(culprits)} failed" if culprits else "an agent before it failed"
@@ -54,7 +58,7 @@ def status_of(
     if ti.state == "queued":
         return "queued", "waiting for an Airflow worker"
     if ti.state == "up_for_reschedule":
-        return "waiting", f"waiting for {turn or 'its turn'}"
+        return "waiting", f"waiting for {turn or (_SWITCH if off else 'its turn')}"
     word = _WORDS.get(ti.state or "", "waiting")
     if session is None:
         return word, ""

@@ -105,6 +105,22 @@ def test_what_an_agent_prints_is_its_output_in_ps_and_its_log(cis: Any, nightly:
     assert lines[0] == '{"id": "nightly-002", "agent": "upgrade-pins", "line": "red"}'
 
 
+def test_what_a_run_waits_for_is_in_its_log(cis: Any, nightly: Any) -> None:
+    nightly.add_run("nightly", "w__20260103T030405.678Z", find="up_for_reschedule", upgrade_pins=None)
+    assert cis("dag", "logs", "w").stdout == "find          | Airflow's log of find\n"
+
+
+@pytest.mark.parametrize("state", ["up_for_reschedule", None])
+def test_a_run_that_stands_still_says_that_its_dag_is_off(cis: Any, airflow: Any, state: str | None) -> None:
+    airflow.add_dag("off", "a", "b", paused=True)
+    airflow.add_run("off", "off__20260103T030405.678Z", a="success", b=state)
+    done, waits = cis.json("dag", "ps", "off")
+    assert (done["status"], waits["status"]) == ("done", "waiting")
+    assert waits["output"] == "waiting for its DAG to be switched on"
+    airflow.dags["off"]["is_paused"] = False
+    assert "switched on" not in cis.json("dag", "ps", "off")[1]["output"]
+
+
 def test_following_a_log_ends_with_the_run(cis: Any, nightly: Any, node: Any) -> None:
     go = cis.home / "go"
     script = f"echo one; while [ ! -e {go} ]; do sleep 0.05; done; echo two"
@@ -183,7 +199,10 @@ def test_list_and_status_show_dags(cis: Any, nightly: Any) -> None:
 
 
 def test_workers_are_listed_the_same_in_both_places(cis: Any, node: Any) -> None:
-    node.submit(at_work("exec sleep 60"))
+    session = node.submit(at_work("echo here; exec sleep 60")).record.session_id
+    for record in node.watch(session, timeout=20):
+        if record.last_line == "here":
+            break
     (worker,) = cis.json("worker", "list")
     assert worker["name"] == "worker-global"
     assert [one["name"] for one in cis.json("dag", "worker", "list")] == ["worker-global"]
