@@ -204,11 +204,12 @@ class AgentOperator(BaseOperator):
     def _submit(self, context: Context, request: SessionRequest) -> Submitted:
         with NodeClient("operator") as node:
             answer = node.submit(request)
-        while isinstance(answer, NotYet):
-            if not turns.release_ended(context["ti"], answer, self.log):
-                turns.wait_for_turn(context, answer, self.log)
+        if isinstance(answer, NotYet) and turns.release_ended(context["ti"], answer, self.log):
+            # Once: a run that is over may still have an agent at work.
             with NodeClient("operator") as node:
                 answer = node.submit(request)
+        if isinstance(answer, NotYet):
+            turns.wait_for_turn(context, answer, self.log)
         turns.stop_waiting(context)
         record = answer.record
         self._submitted = (record.session_id, request.try_number)
