@@ -29,8 +29,8 @@ shell = {RUNTIME}
 work = {ACCOUNT}
 """
 
-#: Agents at work at once in a fan: fewer than its scope has places.
-_FAN = 2
+#: Agents at work at once in a narrow fan, fewer than its scope has places, and in a chain or wide fan: more.
+_NARROW, _WIDE = 2, 4
 
 #: Tries of an agent, all of which a killer may take.
 _RETRIES = 30
@@ -94,20 +94,25 @@ class StressDag:
         return f"exec bash {script} {history} {self.beats[agent]}{stubborn}"
 
 
-def limits(dags: Sequence[StressDag]) -> Limits:
-    """What must hold at every moment."""
+def limits(dags: Sequence[StressDag], less: int = 0) -> Limits:
+    """
+    What must hold at every moment.
+
+    :param less: For limits that are broken by a history that reaches the real ones.
+    """
     return Limits(
-        node=NODE,
-        scope=SCOPE,
-        dags={dag.name: dag.max_workers for dag in dags},
-        runtimes={"shell": RUNTIME},
-        accounts={"work": ACCOUNT},
+        node=NODE - less,
+        scope=SCOPE - less,
+        dags={dag.name: dag.max_workers - less for dag in dags},
+        runtimes={"shell": RUNTIME - less},
+        accounts={"work": ACCOUNT - less},
     )
 
 
 def stress_dags(scopes: int, random: Random) -> list[StressDag]:
     """
-    A chain of three, twice in a round, and a fan of one and three for each scope: ten tasks.
+    A chain of three, twice in a round, and a fan of four for each scope: ten tasks. Fans of every other scope are
+    narrow: their DAG is what limits them, and all others' scope is.
 
     Runs of most scopes take turns. Three of them are otherwise: in one, only numbers limit; in one, agents that
     only want a place come between runs that want the scope for themselves; one belongs to an agent at a time. The
@@ -125,10 +130,12 @@ def _of_scope(number: int, scopes: int, random: Random) -> Iterator[StressDag]:
     chain_mode, fan_mode = modes.get(number, ("run", "run"))
     name = f"p{number:02}"
     chain: dict[str, Sequence[str]] = {"a": (), "b": ("a",), "c": ("b",)}
-    fan: dict[str, Sequence[str]] = {"a": (), "x": ("a",), "y": ("a",), "z": ("a",)}
+    wide: dict[str, Sequence[str]] = {"w": (), "x": (), "y": (), "z": ()}
+    narrow: dict[str, Sequence[str]] = {"w": (), "x": ("w",), "y": ("w",), "z": ("w",)}
+    fan, most_in_fan = (wide, _WIDE) if number % 2 else (narrow, _NARROW)
     for shape, deps, mode, runs, most in (
-        ("chain", chain, chain_mode, 2, 4),
-        ("fan", fan, fan_mode, 1, _FAN),
+        ("chain", chain, chain_mode, 2, _WIDE),
+        ("fan", fan, fan_mode, 1, most_in_fan),
     ):
         yield StressDag(
             f"{name}-{shape}",

@@ -31,7 +31,7 @@ from cis_provider.embedded import api as embedded
 from cis_provider.errors import AirflowRefused, AirflowUnreachable, CisError
 from cis_provider.node.client import NodeClient
 from tests.kit import agent_script
-from tests.kit.checker import Submission, check
+from tests.kit.checker import Fault, Submission, check
 from tests.kit.history import Run, read
 from tests.kit.killer import Killer, left_of
 from tests.kit.scenario import CONFIG, StressDag, limits, stress_dags
@@ -41,6 +41,14 @@ pytestmark = [pytest.mark.system, pytest.mark.stress]
 SECONDS = float(os.environ.get("STRESS_SECONDS", "300"))
 SCOPES = int(os.environ.get("STRESS_SCOPES", "20"))
 SEED = int(os.environ.get("STRESS_SEED") or time.time())
+
+LIMITS = {
+    Fault.NODE_LIMIT,
+    Fault.SCOPE_LIMIT,
+    Fault.DAG_LIMIT,
+    Fault.RUNTIME_LIMIT,
+    Fault.ACCOUNT_LIMIT,
+}
 
 #: Seconds that the last runs may take when nobody kills any more.
 DEADLINE = 300.0
@@ -147,10 +155,14 @@ def test_nothing_is_lost_or_doubled_and_no_limit_or_turn_is_broken(other_airflow
                 drain(stress)
             assert_nothing_is_left_to_do(other_airflow)
             states = Counter(run.state for run in stress.runs())
-            faults = check(read(history.read_text()), stress.submissions(), limits(dags))
+            events, submissions = read(history.read_text()), stress.submissions()
+            faults = check(events, submissions, limits(dags))
             assert (states, faults) == ({"success": len(stress.submitted)}, [])
-            print(f"seed {SEED}; {len(stress.submitted)} runs; killed: {dict(killer.counts())}")
+            reached = {fault.fault for fault in check(events, submissions, limits(dags, less=1))}
+            print(f"seed {SEED}; {len(submissions)} runs; killed: {dict(killer.counts())}")
+            print(f"limits that were reached: {', '.join(sorted(reached))}")
             assert len(stress.asked) > SCOPES, "turns were hardly ever seen"
+            assert SCOPES < 20 or reached == LIMITS
             other_airflow.stop()
             assert left_of(other_airflow.home) == []
         except BaseException as error:
