@@ -166,15 +166,16 @@ class Gatherer:
             return []
 
     def _turn(self, run: DagRun) -> str:
-        """What a run that has not had its turn waits for."""
+        """What a run waits for; empty where it does not wait for its turn, or not any more."""
+        unknown = "its turn"
         node = self.node()
         if node is None:
-            return ""
+            return unknown
         try:
             turns = node.turns()
         except (UnreachableError, OSError):
             self._close_node()
-            return ""
+            return unknown
         mine = [turn for turn in turns if (turn.dag_id, turn.run_id) == (run.dag_id, run.dag_run_id)]
         return next((turn.waiting_for for turn in mine if turn.waiting_for), "")
 

@@ -58,7 +58,8 @@ def status_of(
     if ti.state == "queued":
         return "queued", "waiting for an Airflow worker"
     if ti.state == "up_for_reschedule":
-        return "waiting", f"waiting for {turn or (_SWITCH if off else 'its turn')}"
+        # Airflow puts off a task whose DAG it cannot load in the same way: not each of them waits for a turn.
+        return "waiting", f"waiting for {turn or (_SWITCH if off else 'the scheduler')}"
     word = _WORDS.get(ti.state or "", "waiting")
     if session is None:
         return word, ""

@@ -110,8 +110,15 @@ def test_what_a_run_waits_for_is_in_its_log(cis: Any, nightly: Any) -> None:
     assert cis("dag", "logs", "w").stdout == "find          | Airflow's log of find\n"
 
 
+def test_a_task_that_airflow_puts_off_does_not_wait_for_a_turn(cis: Any, nightly: Any, node: Any) -> None:
+    nightly.add_run("nightly", "w__20260103T030405.678Z", find="up_for_reschedule", upgrade_pins=None)
+    assert cis.json("dag", "ps", "w")[0]["output"] == "waiting for the scheduler"
+
+
 @pytest.mark.parametrize("state", ["up_for_reschedule", None])
-def test_a_run_that_stands_still_says_that_its_dag_is_off(cis: Any, airflow: Any, state: str | None) -> None:
+def test_a_run_that_stands_still_says_that_its_dag_is_off(
+    cis: Any, airflow: Any, node: Any, state: str | None
+) -> None:
     airflow.add_dag("off", "a", "b", paused=True)
     airflow.add_run("off", "off__20260103T030405.678Z", a="success", b=state)
     done, waits = cis.json("dag", "ps", "off")
