@@ -191,12 +191,13 @@ class Keeper:
             await self._pause(0.1)
 
     async def _watch(self) -> None:
-        """Ask for a parse when a file in the DAG folder changes. For ever."""
-        before = await asyncio.to_thread(parsing.fingerprint, paths.dags_dir())
+        """Ask for a parse when a file in the DAG folder changes, or a setting: scopes follow those. For ever."""
+        watched = paths.dags_dir(), paths.config_file()
+        before = await asyncio.to_thread(parsing.fingerprint, *watched)
         tidied = time.monotonic()
         while True:
             await self._pause(_WATCH_EVERY)
-            now = await asyncio.to_thread(parsing.fingerprint, paths.dags_dir())
+            now = await asyncio.to_thread(parsing.fingerprint, *watched)
             if now != before:
                 try:
                     await asyncio.to_thread(parsing.request, self._url, self._secrets)

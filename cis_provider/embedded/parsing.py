@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -38,16 +39,22 @@ def request(url: str, secrets: Secrets) -> None:
     )
 
 
-def fingerprint(folder: Path) -> dict[str, tuple[int, int]]:
+def fingerprint(folder: Path, *files: Path) -> dict[str, tuple[int, int]]:
     """
     Time of change and size of every file that may hold DAGs; two that differ mean that something changed.
 
     About 5 ms for a thousand files.
+
+    :param files: Others that DAGs depend on; they need not be there.
     """
     found: dict[str, tuple[int, int]] = {}
-    for parent, folders, files in os.walk(folder):
+    for file in files:
+        with contextlib.suppress(OSError):
+            status = file.stat()
+            found[str(file)] = (status.st_mtime_ns, status.st_size)
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        for name in files:
+        for name in names:
             if name.endswith(_SUFFIXES) and not name.startswith("."):
                 path = f"{parent}/{name}"
                 try:

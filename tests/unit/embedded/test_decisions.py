@@ -159,6 +159,16 @@ def test_a_change_to_any_file_that_may_hold_dags_is_seen(tmp_path: Path) -> None
     assert parsing.fingerprint(tmp_path) == {}
 
 
+def test_a_setting_that_is_made_changed_or_removed_changes_the_fingerprint(tmp_path: Path) -> None:
+    dags, config = tmp_path / "dags", tmp_path / "config.toml"
+    seen = [parsing.fingerprint(dags, config)]
+    for text in ("[worker\n", "[worker]\n"):
+        config.write_text(text)
+        seen.append(parsing.fingerprint(dags, config))
+    assert seen[0] == {}
+    assert seen[0] != seen[1] != seen[2]
+
+
 def test_the_end_of_a_log_fits_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     path.write_text("one\n\ntwo\nthree\nfour\n")
