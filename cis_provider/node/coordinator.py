@@ -237,9 +237,13 @@ class Coordinator:
         try:
             await hand_over(record, request_of(record, self._store, self.book.secrets), self.fleet)
         except (CisError, OSError, msgspec.DecodeError) as error:
-            if record.state is SessionState.STARTING:
-                self.book.fail(record, "not_started", str(error))
-                self._admit()
+            why = str(error)
+
+            def give_up() -> None:
+                if record.state is SessionState.STARTING:
+                    self.book.fail(record, "not_started", why)
+
+            self._until_written(give_up)
             return
         # An end that was asked for while the worker was starting.
         if reason := self._stop_reasons.get(record.session_id):
@@ -280,7 +284,20 @@ class Coordinator:
             self._spawn_task(self._end_at_worker(worker, session_id, reason))
 
     def _lost(self, link: WorkerLink) -> None:
-        self._reconcile(link.name, set())
+        def judge() -> None:
+            # If the next worker is there, it has said what it has, and the others were judged then.
+            if link.name not in self.fleet.links:
+                self._reconcile(link.name, set())
+
+        self._until_written(judge)
+
+    def _until_written(self, step: Callable[[], None]) -> None:
+        """Nobody tells it again: what a full disk does not take now it takes later."""
+        try:
+            step()
+        except (CisError, OSError, sqlite3.Error) as error:
+            log.error("a session's end could not be written, and is tried again: %s", error)
+            asyncio.get_running_loop().call_later(_AGAIN, self._until_written, step)
         self._admit()
 
     def _reconcile(self, worker: str, alive: set[str]) -> None:

@@ -97,7 +97,9 @@ class WorkerLink:
                 # One that we started is the version that is installed now, and what could take its place.
                 self.retiring = f"is of version {self.welcome.version} and finishes"
             self._connected.set()
-            self._tell(alive)
+            if not self._tell(alive):
+                # Not the same words later: it may have got sessions by then. It is asked anew.
+                asyncio.get_running_loop().call_later(_AGAIN, events[1].close)
         self._listener = asyncio.create_task(self._listen(*events), name=f"listen-{self.name}")
         return True
 
@@ -249,7 +251,7 @@ class WorkerLink:
         self._lost.set()
         self._on_lost(self)
 
-    def _tell(self, event: Alive | Progress | Finished) -> None:
+    def _tell(self, event: Alive | Progress | Finished) -> bool:
         self.used_at = time.monotonic()
         match event:
             case Alive(progress=progress):
@@ -261,7 +263,10 @@ class WorkerLink:
         except Exception:
             # A full disk, for one. The event must not be lost, nor the worker be taken for dead.
             log.exception("%s: %s could not be noted; trying again", self.name, type(event).__name__)
-            asyncio.get_running_loop().call_later(_AGAIN, self._tell, event)
+            if not isinstance(event, Alive):
+                asyncio.get_running_loop().call_later(_AGAIN, self._tell, event)
+            return False
+        return True
 
     def _drop_calls(self) -> None:
         if self._calls:

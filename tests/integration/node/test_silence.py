@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from cis_provider import paths
+from cis_provider.files import is_locked
 from cis_provider.node.client import NodeClient
 from cis_provider.wire.messages import NotYet, Submitted
 
@@ -29,6 +31,7 @@ def test_an_agent_that_was_given_up_is_not_begun_by_a_worker_that_wakes_up(node,
         "from cis_provider.node.main import main; main()"
     )
     coordinator = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+    node.wait_until(lambda: is_locked(paths.coordinator_lock()))
     ran = tmp_path / "ran"
     node.run("true", **GUEST)
     pid = workers()[A].pid
