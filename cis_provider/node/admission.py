@@ -67,10 +67,15 @@ class Limits:
 
 @dataclass
 class Admission:
-    """Sessions to begin, in order; what the others wait for; folders and the runs that take them now."""
+    """
+    Sessions to begin, in order; what the others wait for; folders and the runs that take them now.
+
+    ``stuck``: sessions whose run waits for a run that waits for it, and why; they can never begin.
+    """
 
     begin: list[str] = field(default_factory=list)
     waits: dict[str, str] = field(default_factory=dict)
+    stuck: dict[str, str] = field(default_factory=dict)
     claims: dict[str, Run] = field(default_factory=dict)
 
 
@@ -93,6 +98,7 @@ def admit(
     """
     admission = Admission()
     owners = dict(held)
+    waiting_for: list[tuple[Waiting, Run]] = []
     taken = _Taken(at_work, limits)
     for session in sorted(queue, key=lambda s: (s.priority, s.sequence)):
         run, scope = session.place.run, session.place.scope
@@ -101,6 +107,7 @@ def admit(
             reason = "the task's earlier session to end"
         elif owner != run:
             reason = f"folder {session.claim}, which run {owner[1]} of {owner[0]} has"
+            waiting_for.append((session, owner))
         else:
             reason = taken.why_not(session) or no_worker(scope)
         if reason:
@@ -110,7 +117,46 @@ def admit(
         taken.add(session.place)
         if session.claim and session.claim not in held:
             owners[session.claim] = admission.claims[session.claim] = run
+    for session, owner in _closing_circles(waiting_for, owners):
+        del admission.waits[session.session_id]
+        admission.stuck[session.session_id] = (
+            f"folder {session.claim} belongs to run {owner[1]} of {owner[0]}, which waits for a folder of this "
+            "run: neither could go on. Let the agents of both take their folders in one order, or share them"
+        )
     return admission
+
+
+def _closing_circles(
+    waiting_for: Iterable[tuple[Waiting, Run]], owners: Mapping[str, Run]
+) -> list[tuple[Waiting, Run]]:
+    """
+    The sessions, of the latest, without which no run waits for itself.
+
+    A folder is given back at the end of its run, so a run that waits for another's waits for that run.
+    """
+    holders = set(owners.values())
+    waits: dict[Run, set[Run]] = {}
+    closing = []
+    for session, owner in sorted(waiting_for, key=lambda pair: pair[0].sequence):
+        run = session.place.run
+        if run in holders and _leads(owner, run, waits):
+            closing.append((session, owner))
+        else:
+            waits.setdefault(run, set()).add(owner)
+    return closing
+
+
+def _leads(start: Run, goal: Run, waits: Mapping[Run, Iterable[Run]]) -> bool:
+    seen: set[Run] = set()
+    open_runs = [start]
+    while open_runs:
+        run = open_runs.pop()
+        if run == goal:
+            return True
+        if run not in seen:
+            seen.add(run)
+            open_runs += waits.get(run, ())
+    return False
 
 
 class _Taken:

@@ -23,18 +23,18 @@ from cis_provider.model.session import Decision, SessionRecord, SessionRequest, 
 from cis_provider.node.admission import admit
 from cis_provider.node.book import SessionBook
 from cis_provider.node.fleet import WorkerFleet
+from cis_provider.node.folders import FolderLeases
 from cis_provider.node.handover import hand_over, request_of
 from cis_provider.node.limits import NodeLimits
 from cis_provider.node.line import TurnLine
+from cis_provider.node.missing import judge_missing
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.node.workers import WorkerLink
 from cis_provider.wire.messages import Alive, Finished, NotYet, Progress, Submitted, TurnInfo, Vouch
-from cis_provider.worker import leftovers
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a folder is taken from a run that nobody said is over, but that has nobody at work:
 #: on a node without scheduler and triggerer nobody tells.
 _FOLDER_LEASE = 3600.0
 
@@ -65,7 +65,7 @@ class Coordinator:
         self._is_orphaned = is_orphaned
         self._line = TurnLine(store, lambda: self.book, clock)
         self._limits = NodeLimits()
-        self._vouched: tuple[float, set[tuple[str, str]]] = (0.0, set())
+        self._folders = FolderLeases(store, clock)
         self._stop_reasons: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -154,18 +154,18 @@ class Coordinator:
 
     def held_runs(self) -> list[tuple[str, str]]:
         """Runs that have folders or scopes, or wait for their turn."""
-        return sorted({*self._store.folders().values(), *self._line.runs()})
+        return sorted({*self._folders.held().values(), *self._line.runs()})
 
     def release_runs(self, runs: list[tuple[str, str]]) -> None:
         """These runs are over."""
-        self._store.release_folders(runs)
+        self._folders.release(runs)
         self._line.release(runs)
         self._admit()
 
     def vouch(self, vouch: Vouch) -> None:
         """An Airflow says what it knows."""
         self._line.vouch(vouch.runs)
-        self._vouched = self._clock(), set(vouch.runs)
+        self._folders.vouch(vouch.runs)
         if self._limits.set_scopes(vouch.scope_slots):
             self._admit()
 
@@ -178,10 +178,7 @@ class Coordinator:
         now = self._clock()
         if count := self._store.forget_older(now - settings.seconds("node.keep_days") * 86400):
             log.info("forgot %d sessions that ended long ago", count)
-        since, vouched = self._vouched
-        known = vouched if now - since < _FOLDER_LEASE else ()
-        abandoned = self._store.abandoned_folders(now - _FOLDER_LEASE)
-        self._store.release_folders(run for run in abandoned if run not in known)
+        self._folders.expire()
         self._line.expire()
         self._admit()
 
@@ -213,11 +210,13 @@ class Coordinator:
             queue,
             at_work=self.book.places_taken(),
             limits=self._limits.read(),
-            held=self._store.folders(),
+            held=self._folders.held(),
             no_worker=self.fleet.places().why_not,
         )
-        for path, run in admission.claims.items():
-            self._store.take_folder(path, run, self._clock())
+        self._folders.take(admission.claims)
+        for session_id, reason in admission.stuck.items():
+            log.error("session %s can never begin: %s", session_id, reason)
+            self.book.fail(self.book.get(session_id), "workspace", reason)
         for session_id, reason in admission.waits.items():
             record = self.book.get(session_id)
             if record.waiting_for != reason:
@@ -262,7 +261,7 @@ class Coordinator:
     def _heard(self, link: WorkerLink, event: Alive | Progress | Finished) -> None:
         match event:
             case Alive(progress=progress):
-                self._reconcile(link.name, {one.session_id for one in progress})
+                self._judge(link.name, {one.session_id for one in progress})
                 for one in progress:
                     self.book.note(one)
                     self._end_unwanted(link.name, one.session_id, again=True)
@@ -287,7 +286,7 @@ class Coordinator:
         def judge() -> None:
             # If the next worker is there, it has said what it has, and the others were judged then.
             if link.name not in self.fleet.links:
-                self._reconcile(link.name, set())
+                self._judge(link.name, set())
 
         self._until_written(judge)
 
@@ -300,30 +299,11 @@ class Coordinator:
             asyncio.get_running_loop().call_later(_AGAIN, self._until_written, step)
         self._admit()
 
-    def _reconcile(self, worker: str, alive: set[str]) -> None:
-        """Judge the sessions that were given to a worker and that it does not have."""
-        accepted = leftovers.noted(worker)
-        for record in self.book.of_worker(worker):
-            if record.state is SessionState.QUEUED or record.session_id in alive:
-                continue
-            if finished := self._store.finished(record.session_id):
-                self.book.take(record, finished)
-            elif record.session_id in accepted:
-                why = f"{worker} died while the agent was at work, and took it along"
-                self.book.fail(record, "interrupted", why)
-            else:
-                # It was admitted, but the worker never heard of it: nothing ran, so it may run.
-                if record.session_id not in self._beginning():
-                    record.state = SessionState.QUEUED
-                    self.book.changed(record)
-                continue
-            leftovers.forget(worker, record.session_id)
+    def _judge(self, worker: str, alive: set[str]) -> None:
+        judge_missing(self.book, worker, alive=alive, beginning={task.get_name() for task in self._tasks})
 
     def _workers_at_work(self) -> set[str]:
         return {record.worker for record in self.book if record.state is not SessionState.QUEUED}
-
-    def _beginning(self) -> set[str]:
-        return {task.get_name() for task in self._tasks}
 
     def _spawn_task(self, work: Coroutine[Any, Any, None], name: str | None = None) -> None:
         task = asyncio.create_task(work, name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -15,7 +16,7 @@ class Node:
     """Another run has the scope, whatever is said: its last agent is still at work."""
 
     asked = 0
-    released: list[tuple[str, str]] = []
+    released: ClassVar[list[tuple[str, str]]] = []
 
     def __init__(self, role):
         pass

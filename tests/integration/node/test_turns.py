@@ -141,3 +141,21 @@ def test_nothing_is_accepted_and_no_turn_taken_when_the_folder_cannot_be(node, t
         ask(alone(node, "one", workspace=bad))
     assert turns() == []
     assert isinstance(ask(alone(node, "two")), Submitted)
+
+
+def test_runs_that_wait_for_each_others_folder_are_told_so_and_one_goes_on(node, tmp_path):
+    from cis_provider.model.session import WorkspaceRequest
+
+    def agent(task_id, run_id, folder):
+        workspace = WorkspaceRequest(kind="folder", path=str(tmp_path / folder))
+        return node.submit("true", task_id, run_id=run_id, workspace=workspace)
+
+    for run_id, folder in (("one", "x"), ("two", "y")):
+        node.ended(agent("a", run_id, folder).session_id)
+    waits = agent("b", "one", "y")
+    stuck = node.ended(agent("b", "two", "x").session_id)
+    assert stuck.result.subtype == "workspace"
+    assert "belongs to run one of d, which waits for a folder of this run" in stuck.result.error
+    # Airflow fails the second run for that, and the first one goes on.
+    release("two")
+    assert node.ended(waits.session_id).result.subtype == "success"

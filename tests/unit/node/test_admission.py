@@ -144,7 +144,7 @@ def test_limits_hold_and_everybody_is_answered(queue, at_work, limits, held):
     owners = held | admission.claims
     assert all(w.claim is None or owners[w.claim] == w.place.run for w in begun)
     assert not any(w.predecessor for w in begun)
-    assert {w.session_id for w in queue} == {*admission.begin, *admission.waits}
+    assert {w.session_id for w in queue} == {*admission.begin, *admission.waits, *admission.stuck}
 
     together = [*at_work, *(w.place for w in begun)]
 
@@ -165,3 +165,21 @@ def test_limits_hold_and_everybody_is_answered(queue, at_work, limits, held):
         assert not any(p.alone for p in in_scope if p is not place)
     if begun:
         assert sum(not p.resting for p in together) <= limits.node
+
+
+def test_two_runs_that_wait_for_each_others_folder_do_not_wait_for_ever():
+    one, two = Place(("d", "one")), Place(("d", "two"))
+    held = {"/x": one.run, "/y": two.run}
+    queue = [Waiting("a", one, 2, 1, claim="/y"), Waiting("b", two, 2, 2, claim="/x")]
+    admission = admit(queue, at_work=[], limits=PLENTY, held=held)
+    assert list(admission.waits) == ["a"]
+    assert "which waits for a folder of this run" in admission.stuck["b"]
+
+
+def test_a_circle_of_three_runs_is_seen_and_a_chain_is_none():
+    runs = [Place(("d", name)) for name in ("one", "two", "three")]
+    held = {"/one": runs[0].run, "/two": runs[1].run, "/three": runs[2].run}
+    chain = [Waiting("a", runs[0], 2, 1, claim="/two"), Waiting("b", runs[1], 2, 2, claim="/three")]
+    assert admit(chain, at_work=[], limits=PLENTY, held=held).stuck == {}
+    circle = [*chain, Waiting("c", runs[2], 2, 3, claim="/one")]
+    assert list(admit(circle, at_work=[], limits=PLENTY, held=held).stuck) == ["c"]

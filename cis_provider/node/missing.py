@@ -1,0 +1,36 @@
+"""What became of sessions that were given to a worker and that it does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from cis_provider.model.session import SessionState
+from cis_provider.node.book import SessionBook
+from cis_provider.worker import leftovers
+
+
+def judge_missing(
+    book: SessionBook, worker: str, *, alive: Collection[str], beginning: Collection[str]
+) -> None:
+    """
+    Take the results of those that ended, call those interrupted that were at work, let the others run.
+
+    :param alive: Ids that the worker has; none when it is gone.
+    :param beginning: Ids that are being handed over in this moment.
+    """
+    accepted = leftovers.noted(worker)
+    for record in book.of_worker(worker):
+        if record.state is SessionState.QUEUED or record.session_id in alive:
+            continue
+        if finished := book.store.finished(record.session_id):
+            book.take(record, finished)
+        elif record.session_id in accepted:
+            why = f"{worker} died while the agent was at work, and took it along"
+            book.fail(record, "interrupted", why)
+        else:
+            # It was admitted, but the worker never heard of it: nothing ran, so it may run.
+            if record.session_id not in beginning:
+                record.state = SessionState.QUEUED
+                book.changed(record)
+            continue
+        leftovers.forget(worker, record.session_id)
