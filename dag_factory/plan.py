@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cis_provider.pools import dag_pool_name
 from dag_factory.checks import RUN_OUTCOME
 from dag_factory.scopes import pool_of
 from dag_factory.spec import AgentSpec, DagSpec, FolderWorkspace, FromWorkspace, RepoWorkspace, resolve_agents
@@ -110,20 +109,22 @@ def _places(spec: DagSpec, agents: Sequence[AgentSpec], checked: Checked) -> dic
     """The arguments that say where an agent is at work and beside how many, by the agent's id."""
     rules, decisions = checked.rules, checked.scopes.decisions
     assert rules is not None, "no file without mistakes is judged without settings"
-    own_pool = dag_pool_name(spec.name)
     places: dict[str, dict[str, Any]] = {}
     for agent in agents:
         scope = decisions[agent.id].scope
         pool, slots = pool_of(scope, spec.exclusive, rules, dag_id=spec.name, max_workers=spec.max_workers)
-        places[agent.id] = {"pool": pool, "pool_size": slots, "scope": scope}
+        # A task that is lost gives its slot back while its agent goes on, and another pool's agents are not
+        # counted in this one: the coordinator counts as well.
+        places[agent.id] = {
+            "pool": pool,
+            "pool_size": slots,
+            "scope": scope,
+            "max_workers": spec.max_workers,
+        }
         if spec.exclusive is not None:
             places[agent.id]["exclusive"] = spec.exclusive
         if node := agent.node or spec.node:
             places[agent.id]["queue"] = node
-    if any(place["pool"] != own_pool for place in places.values()):
-        # One pool does not count the agents in another: the coordinator does.
-        for place in places.values():
-            place["max_workers"] = spec.max_workers
     return places
 
 

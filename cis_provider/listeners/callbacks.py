@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator")
+#: Names of the classes of tasks that are agents, as Airflow's database has them.
+AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator")
 
 
 def spare_dag_processor() -> None:
@@ -60,4 +61,4 @@ def _is_idle(callback: Any, session: Session) -> bool:
         return False
     # Whoever ends the task has it at hand; the request itself does not tell its operator.
     task = session.identity_map.get(identity_key(TaskInstance, UUID(request["ti"]["id"])))
-    return task is not None and task.operator in _AGENT_OPERATORS
+    return task is not None and task.operator in AGENT_OPERATORS

@@ -21,10 +21,11 @@ from cis_provider import paths
 from cis_provider.errors import CisError
 from cis_provider.files import is_locked, lock_for_life, private_folder
 from cis_provider.listeners.pools import heal_pools
-from cis_provider.listeners.turns import bring_forward, scope_slots
+from cis_provider.listeners.turns import bring_forward, pool_slots
 from cis_provider.model.session import SessionRecord
 from cis_provider.model.watch import TaskView, reason_to_end
 from cis_provider.node.client import NodeClient
+from cis_provider.pools import dag_pool_name
 from cis_provider.wire.messages import Vouch
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ class Sweep:
                 with create_session() as session:
                     tasks = _tasks(alive, session)
                     runs = _runs(held, session)
-                    slots = scope_slots({record.scope for record in alive}, session)
+                    slots = pool_slots(
+                        {record.scope for record in alive}, _dags_with_own_pool(tasks), session
+                    )
                     bring_forward(turns, session)
                 self._end_unwanted(node, alive, tasks)
                 node.vouch(_vouch(alive, tasks, runs, slots))
@@ -156,13 +159,18 @@ def _vouch(
     alive: list[SessionRecord],
     tasks: dict[_TaskKey, TaskView],
     runs: dict[Run, str],
-    slots: dict[str, int],
+    slots: tuple[dict[str, int], dict[str, int]],
 ) -> Vouch:
     return Vouch(
         session_ids=[record.session_id for record in alive if _task_key(record) in tasks],
         runs=[run for run, state in runs.items() if state in _UNFINISHED],
-        scope_slots=slots,
+        scope_slots=slots[0],
+        dag_slots=slots[1],
     )
+
+
+def _dags_with_own_pool(tasks: dict[_TaskKey, TaskView]) -> set[str]:
+    return {key[0] for key, task in tasks.items() if task.pool == dag_pool_name(key[0])}
 
 
 def _task_key(record: SessionRecord) -> _TaskKey:
@@ -186,6 +194,7 @@ def _tasks(records: Iterable[SessionRecord], session: Session) -> dict[_TaskKey,
             Task.state,
             Task.try_number,
             Task.max_tries,
+            Task.pool,
         ).where(
             Task.dag_id.in_({key.dag_id for key in keys}),
             Task.run_id.in_({key.run_id for key in keys}),
@@ -193,7 +202,8 @@ def _tasks(records: Iterable[SessionRecord], session: Session) -> dict[_TaskKey,
         )
     )
     return {
-        (d, r, t, m): TaskView(state and str(state), tries, most) for d, r, t, m, state, tries, most in rows
+        (d, r, t, m): TaskView(state and str(state), tries, most, pool)
+        for d, r, t, m, state, tries, most, pool in rows
     }
 
 

@@ -6,8 +6,9 @@ import datetime
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from cis_provider.listeners.callbacks import AGENT_OPERATORS
 from cis_provider.model.scope import TaskScope
-from cis_provider.pools import scope_pool_name
+from cis_provider.pools import dag_pool_name, scope_pool_name
 from cis_provider.wire.messages import TurnInfo
 
 if TYPE_CHECKING:
@@ -28,10 +29,13 @@ def bring_forward(turns: Collection[TurnInfo], session: Session) -> int:
         and_(
             TaskInstance.dag_id == turn.dag_id,
             TaskInstance.run_id == turn.run_id,
-            TaskInstance.task_id.in_({task_id for task_id, _ in turn.tasks}),
+            # A coordinator that was started again does not know which tasks asked the one before.
+            TaskInstance.task_id.in_({task_id for task_id, _ in turn.tasks})
+            if turn.tasks
+            else TaskInstance.operator.in_(AGENT_OPERATORS),
         )
         for turn in turns
-        if turn.tasks and not turn.waiting_for
+        if not turn.waiting_for and (turn.tasks or not turn.arrived)
     ]
     if not due:
         return 0
@@ -50,11 +54,17 @@ def bring_forward(turns: Collection[TurnInfo], session: Session) -> int:
     return int(getattr(moved, "rowcount", 0))
 
 
-def scope_slots(scopes: Collection[str], session: Session) -> dict[str, int]:
-    """Slots of scopes' pools as they are now, by the scope's text; no entry where there is no pool."""
+def pool_slots(
+    scopes: Collection[str], dag_ids: Collection[str], session: Session
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Slots of pools as they are now, by the scope's text and by the DAG's id; no entry where there is none."""
     from airflow.models.pool import Pool
     from sqlalchemy import select
 
-    names = {scope_pool_name(TaskScope.parse(scope)): scope for scope in scopes}
-    rows = session.execute(select(Pool.pool, Pool.slots).where(Pool.pool.in_(names)))
-    return {names[str(name)]: slots for name, slots in rows}
+    of_scopes = {scope_pool_name(TaskScope.parse(scope)): scope for scope in scopes}
+    of_dags = {dag_pool_name(dag_id): dag_id for dag_id in dag_ids}
+    rows = session.execute(select(Pool.pool, Pool.slots).where(Pool.pool.in_([*of_scopes, *of_dags]))).all()
+    return (
+        {of_scopes[name]: slots for name, slots in rows if name in of_scopes},
+        {of_dags[name]: slots for name, slots in rows if name in of_dags},
+    )

@@ -15,6 +15,7 @@ class TaskView(NamedTuple):
     state: str | None
     try_number: int
     max_tries: int
+    pool: str = ""
 
 
 def reason_to_end(session: SessionRecord, task: TaskView | None) -> str | None:

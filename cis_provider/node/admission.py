@@ -54,6 +54,7 @@ class Limits:
     How many may be at work at once.
 
     :param scope: In a scope, but for the global one; ``scopes`` says otherwise for some.
+    :param dags: Of a DAG, by its id, where it is not as its agents say.
     :param runtimes: By the runtime's name.
     :param accounts: By the account's name.
     """
@@ -61,6 +62,7 @@ class Limits:
     node: int
     scope: int
     scopes: Mapping[str, int] = field(default_factory=dict)
+    dags: Mapping[str, int] = field(default_factory=dict)
     runtimes: Mapping[str, int] = field(default_factory=dict)
     accounts: Mapping[str, int] = field(default_factory=dict)
 
@@ -182,6 +184,7 @@ class _Taken:
     def why_not(self, session: Waiting) -> str:
         place, limits = session.place, self._limits
         scope_limit = limits.scopes.get(place.scope, limits.scope if place.scope != GLOBAL else None)
+        dag_limit = limits.dags.get(place.run[0], session.dag_limit) if session.dag_limit else None
         if place.scope in self._closed:
             return f"the agent that has {place.scope} for itself"
         if place.alone and self._count["scope", place.scope]:
@@ -189,7 +192,7 @@ class _Taken:
             self._closed.add(place.scope)
             return f"{place.scope} for itself"
         for kind, name, limit, words in (
-            ("dag", place.run[0], session.dag_limit or None, f"a place in DAG {place.run[0]}"),
+            ("dag", place.run[0], dag_limit, f"a place in DAG {place.run[0]}"),
             ("scope", place.scope, scope_limit, f"a place in {place.scope}"),
             ("runtime", place.runtime, limits.runtimes.get(place.runtime), f"a {place.runtime} session"),
             ("account", place.account, limits.accounts.get(place.account), f"account {place.account}"),

@@ -166,7 +166,7 @@ class Coordinator:
         """An Airflow says what it knows."""
         self._line.vouch(vouch.runs)
         self._folders.vouch(vouch.runs)
-        if self._limits.set_scopes(vouch.scope_slots):
+        if self._limits.set_pools(vouch.scope_slots, vouch.dag_slots):
             self._admit()
 
     def turns(self) -> list[TurnInfo]:

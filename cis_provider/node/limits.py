@@ -1,4 +1,4 @@
-"""How many may be at work, as the settings and the pools of scopes say now."""
+"""How many may be at work, as the settings and Airflow's pools say now."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class NodeLimits:
         self._last = Limits(node=16, scope=4)
         self._complained = ""
 
-    def set_scopes(self, slots: dict[str, int]) -> bool:
-        """Slots of the pools of scopes in Airflow; whether that is news."""
-        news = slots != self._last.scopes
-        self._last = replace(self._last, scopes=slots)
+    def set_pools(self, scopes: dict[str, int], dags: dict[str, int]) -> bool:
+        """Slots of the pools of scopes and DAGs in Airflow; whether that is news."""
+        news = (scopes, dags) != (self._last.scopes, self._last.dags)
+        self._last = replace(self._last, scopes=scopes, dags=dags)
         return news
 
     def read(self) -> Limits:

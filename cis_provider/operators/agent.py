@@ -64,7 +64,7 @@ class AgentOperator(BaseOperator):
     :param exclusive: ``run``: the scope belongs to one run at a time, from its first agent to its last; the
         task of another run waits, rescheduled. ``agent``: to one agent at a time. ``no``: only numbers limit.
         Default: ``run``, for the global scope ``no``.
-    :param max_workers: Agents of the DAG at work at once, where the task's pool is not the DAG's; 0: no limit.
+    :param max_workers: Agents of the DAG at work at once, whatever pool they are in; 0: no limit.
     :param account: Whose login it uses; a node may limit the agents of one account.
     :param priority: 0, the most urgent, to 3: the order in which agents get a place on the node.
     :param position: Place of the agent in its file, from 1; part of its name in ``cis dag ps``.

@@ -162,11 +162,13 @@ class Vouch(msgspec.Struct, tag=True, frozen=True):
     :param runs: Runs that are not over.
     :param scope_slots: Slots of scopes' pools as they are now, by the scope's text; a human may have changed
         them. -1: no limit.
+    :param dag_slots: The same of DAGs whose agents are in a pool of their DAG's, by its id.
     """
 
     session_ids: list[str]
     runs: list[tuple[str, str]] = []
     scope_slots: dict[str, int] = {}
+    dag_slots: dict[str, int] = {}
 
 
 class ListTurns(msgspec.Struct, tag=True, frozen=True):

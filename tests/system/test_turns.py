@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -102,6 +103,28 @@ def test_turns_survive_the_death_of_everybody_who_knows_them(runs, gate, embedde
     assert first.ended(90) == "success"
     assert second.ended(90) == "success"
     embedded_airflow.eventually(lambda: not {first.run_id, second.run_id} & turns().keys())
+
+
+def test_a_run_comes_at_once_though_the_coordinator_that_knew_its_task_was_killed(
+    runs, gate, embedded_airflow
+):
+    scope = f"project:forgotten-{os.getpid()}"
+    first = runs.up([{"id": "a", "command": wait_for(gate)}], scope=scope)
+    first.at_work("a")
+    second = runs.up([{"id": "a", "command": "true"}], scope=scope)
+    # By now it asks again in 20 s and more.
+    embedded_airflow.eventually(lambda: asked(embedded_airflow, second) >= 3, 60)
+    with NodeClient("test") as client:
+        os.kill(client.status().pid, signal.SIGKILL)
+    gate.touch()
+    assert first.ended() == "success"
+    assert second.ended(12) == "success"
+
+
+def asked(airflow, run):
+    """How often a waiting task has asked."""
+    _, log = airflow.request(f"{run.path}/taskInstances/a/logs/1?full_content=true")
+    return json.dumps(log).count("Waiting for its turn")
 
 
 def test_a_scope_that_a_run_s_params_name_is_settled_when_it_starts(runs, gate):

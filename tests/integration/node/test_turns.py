@@ -118,6 +118,17 @@ def test_no_more_at_work_in_a_scope_than_it_has_places_and_a_humans_number_count
     node.wait(second.session_id, lambda record: record.state == "running")
 
 
+def test_a_dags_limit_counts_agents_whose_task_has_lost_its_slot_and_follows_the_pool(node):
+    first = node.submit("sleep 60", "a", dag_limit=1)
+    node.wait(first.session_id, lambda record: record.state == "running")
+    second = node.submit("sleep 60", "b", dag_limit=1)
+    waiting = node.wait(second.session_id, lambda record: bool(record.waiting_for))
+    assert waiting.waiting_for == "a place in DAG d (1 agent at work)"
+    with NodeClient("test") as client:
+        client.vouch(Vouch([], dag_slots={"d": 2}))
+    node.wait(second.session_id, lambda record: record.state == "running")
+
+
 def test_an_urgent_session_goes_before_one_that_has_waited_longer(node, monkeypatch):
     monkeypatch.setenv("CIS_DAG_LOCAL_MAX_WORKERS", "1")
     first = node.submit("sleep 60", "a")

@@ -42,6 +42,7 @@ def test_an_agent_is_one_task_under_its_own_id() -> None:
             "timeout": 300.0,
             "retry_delay": datetime.timedelta(seconds=30),
             "scope": "global",
+            "max_workers": 4,
         },
         upstream=("a",),
         trigger_rule="all_success",
@@ -116,16 +117,16 @@ def _places(plan: DagPlan) -> list[tuple[str, int, int]]:
 @pytest.mark.parametrize(
     ("keys", "place"),
     [
-        ({}, ("cis-dag-d", 4, 0)),
-        ({"scope": "global", "exclusive": "run"}, ("cis-dag-d", 4, 0)),
+        ({}, ("cis-dag-d", 4, 4)),
+        ({"scope": "global", "exclusive": "run"}, ("cis-dag-d", 4, 4)),
         # The narrower of both is the pool; the coordinator holds the wider one.
         ({"scope": "project:a"}, ("cis-project-a", 4, 4)),
         ({"scope": "project:a", "max_workers": 9}, ("cis-project-a", 4, 9)),
-        ({"scope": "project:a", "max_workers": 3}, ("cis-dag-d", 3, 0)),
+        ({"scope": "project:a", "max_workers": 3}, ("cis-dag-d", 3, 3)),
         ({"scope": "user:a", "max_workers": 3, "exclusive": "agent"}, ("cis-user-a", 1, 3)),
-        ({"scope": "type:a", "max_workers": 3, "exclusive": "no"}, ("cis-dag-d", 3, 0)),
-        ({"scope": "project:{{ params.p }}"}, ("cis-dag-d", 4, 0)),
-        ({"scope": "project:{{ params.p }}", "exclusive": "agent"}, ("cis-dag-d", 4, 0)),
+        ({"scope": "type:a", "max_workers": 3, "exclusive": "no"}, ("cis-dag-d", 3, 3)),
+        ({"scope": "project:{{ params.p }}"}, ("cis-dag-d", 4, 4)),
+        ({"scope": "project:{{ params.p }}", "exclusive": "agent"}, ("cis-dag-d", 4, 4)),
     ],
 )
 def test_the_pool_is_the_narrower_one_of_scope_and_dag(

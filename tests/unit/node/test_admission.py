@@ -52,6 +52,12 @@ def test_a_task_has_one_session_at_a_time():
         ),
         (RUN, Waiting("a", RUN, 2, 1, dag_limit=1), PLENTY, "a place in DAG d (1 agent at work)"),
         (
+            RUN,
+            Waiting("a", RUN, 2, 1, dag_limit=9),
+            Limits(9, 4, dags={"d": 1}),
+            "a place in DAG d (1 agent at work)",
+        ),
+        (
             replace(RUN, runtime="claude"),
             Waiting("a", replace(RUN, runtime="claude"), 2, 1),
             Limits(9, 4, runtimes={"claude": 1}),

@@ -72,8 +72,8 @@ def test_an_airflow_vouches_for_what_it_knows_and_for_runs_that_are_not_over():
         [session("a"), session("stranger")],
         {("d", "r", "a", -1): RUNNING},
         {("d", "r"): "running", ("d", "waits"): "queued", ("d", "over"): "success"},
-        {"project:a": 2},
+        ({"project:a": 2}, {"d": 3}),
     )
     assert vouch.session_ids == ["a"]
     assert vouch.runs == [("d", "r"), ("d", "waits")]
-    assert vouch.scope_slots == {"project:a": 2}
+    assert (vouch.scope_slots, vouch.dag_slots) == ({"project:a": 2}, {"d": 3})
