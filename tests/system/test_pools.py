@@ -86,13 +86,16 @@ def test_an_authors_pools_are_there_for_every_operator(runs, embedded_airflow, p
 def test_a_pool_that_is_deleted_under_a_waiting_task_is_made_again(runs, embedded_airflow, pool, tmp_path):
     gate = tmp_path / "gate"
     wait = f"for i in $(seq 600); do [ -e {gate} ] && exit 0; sleep 0.1; done; exit 1"
-    run = runs.up([{"id": "a", "command": wait}, {"id": "b", "command": "true"}], max_workers=1)
+    run = runs.up(
+        [{"id": "a", "command": wait, "priority": "p0"}, {"id": "b", "command": "true", "priority": "p3"}],
+        max_workers=1,
+    )
     run.at_work("a")
     run.reaches("b", "scheduled")
     name = f"cis-dag-{run.dag_id}"
     with connect() as airflow:
         airflow.delete_pool(name)
-    assert pool(name) is None
+    # It may be there again before anybody could see that it was gone.
     embedded_airflow.eventually(lambda: pool(name), 30)
     assert (pool(name)["slots"], pool(name)["include_deferred"]) == (1, True)
     # "a" is in it again, though it never left: it counts as before.
