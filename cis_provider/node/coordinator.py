@@ -166,7 +166,8 @@ class Coordinator:
         """An Airflow says what it knows."""
         self._line.vouch(vouch.runs)
         self._folders.vouch(vouch.runs)
-        if self._limits.set_pools(vouch.scope_slots, vouch.dag_slots):
+        expired = self._line.expire()
+        if self._limits.set_pools(vouch.scope_slots, vouch.dag_slots) or expired:
             self._admit()
 
     def turns(self) -> list[TurnInfo]:

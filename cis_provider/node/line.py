@@ -112,9 +112,9 @@ class TurnLine:
         now = self._clock()
         self._alive.update((run, now) for run in runs if run in self._alive)
 
-    def expire(self) -> None:
-        """Drop who is silent for too long: runs of an Airflow that is gone."""
-        now = self._clock()
+    def expire(self) -> bool:
+        """Drop who is silent for too long: runs of an Airflow that is gone. Whether there was one."""
+        now, before = self._clock(), len(self._turns)
         at_work = {(record.key.dag_id, record.key.run_id) for record in self._living()}
         for key, turn in list(self._turns.items()):
             if turn.ask.run in at_work:
@@ -128,6 +128,7 @@ class TurnLine:
             elif now - self._asked[key] > _SILENCE:
                 log.warning("run %s of %s did not come: its turn goes to the next", *turn.ask.run[::-1])
                 self._drop(turn)
+        return len(self._turns) < before
 
     def info(self) -> list[TurnInfo]:
         """Everybody, those whose turn it is first."""

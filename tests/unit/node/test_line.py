@@ -66,3 +66,16 @@ def test_a_run_that_does_not_come_loses_its_turn(world):
     world.now += 901
     line.expire()
     assert line.ask(request("two")).granted
+
+
+def test_a_run_that_does_not_come_gives_its_turn_to_the_next(world):
+    line = world.line
+    assert line.ask(request("one")).granted
+    assert not line.ask(request("two")).granted
+    world.now = 899
+    assert not line.expire()
+    world.now = 901
+    assert not line.ask(request("two")).granted
+    assert line.expire()
+    line.advance()
+    assert [(turn.run_id, turn.waiting_for) for turn in line.info()] == [("two", "")]
