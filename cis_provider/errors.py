@@ -7,7 +7,10 @@ CisError
 ├── SpecError               a CIS file with mistakes: all of them              (exit 1)
 ├── AgentError              one agent cannot do its work
 │   ├── PermanentAgentError     a retry cannot help
-│   └── TransientAgentError     a retry may help
+│   ├── TransientAgentError     a retry may help
+│   └── AnswerRefused           an answer that does not fit
+│       ├── StaleAnswer             what it answers waits no more
+│       └── InvalidAnswer           no such option, or no words wanted
 ├── WorkspaceError          an agent's folder cannot be made ready, or put back
 ├── UnreachableError        something that must be running does not answer     (exit 3)
 │   ├── NodeUnreachable
@@ -71,6 +74,24 @@ class TransientAgentError(AgentError):
 
     code = "agent_transient"
     retryable = True
+
+
+class AnswerRefused(AgentError):
+    """An answer was not delivered to an agent; the agent still waits for one, or does not any more."""
+
+    code = "answer_refused"
+
+
+class StaleAnswer(AnswerRefused):
+    """What it answers waits no more: it was answered before, or the agent went on. Nothing was delivered."""
+
+    code = "answer_stale"
+
+
+class InvalidAnswer(AnswerRefused):
+    """The agent offers no such option, or takes no words of one's own; the message says what it takes."""
+
+    code = "answer_invalid"
 
 
 class WorkspaceError(CisError):

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from cis_provider.model.options import AgentOptions
 from cis_provider.model.result import AgentResult
 
 
@@ -90,6 +91,7 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     :param priority: 0 (first) to 3.
     :param position: Place of the agent in its file, from 1; 0 where there is no file.
     :param stop_grace: Seconds between SIGHUP and SIGKILL.
+    :param options: How its program is to be driven.
     """
 
     key: SessionKey
@@ -111,6 +113,7 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 2
     position: int = 0
     stop_grace: float = 2.0
+    options: AgentOptions = AgentOptions()
 
 
 class SessionRecord(msgspec.Struct, kw_only=True):

@@ -7,13 +7,13 @@ from pathlib import Path
 from cis_provider.files import write_atomic
 from cis_provider.model.session import SessionRequest
 from cis_provider.model.text import plain_text
-from cis_provider.runtimes.base import Launch, Runtime, Verdict
+from cis_provider.runtimes.base import Launch, ProgramRuntime, Verdict
 
 #: Lines of output that are repeated in the error: enough for a stack trace's end, not a page.
 _LAST_LINES = 10
 
 
-class ShellRuntime(Runtime):
+class ShellRuntime(ProgramRuntime):
     """``bash -euo pipefail`` on the agent's command; its exit code is the result."""
 
     name = "shell"
