@@ -1,0 +1,164 @@
+"""What each agent CLI needs to talk to a model server: variables, and files in a home folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+#: The key that the CLIs are given. The server looks at none.
+KEY = "test-key-of-the-scripted-server"
+
+MODEL = "scripted-model"
+
+
+def environment(program: str, url: str, home: Path, *, workspace: Path | None = None) -> dict[str, str]:
+    """
+    Write an agent's configuration into ``home`` and return the variables to run it with.
+
+    :param program: ``claude``, ``codex``, ``kimi``, ``opencode`` or ``aider``.
+    :param url: The server's, without ``/v1``.
+    :param home: A folder for this use only; made if it is not there.
+    :param workspace: Where the agent will run, so that it does not ask whether to trust the folder.
+    :returns: What to set over ``os.environ``. ``PATH`` is not in it.
+    :raises ValueError: The program is none of these.
+    """
+    if program not in _PROGRAMS:
+        raise ValueError(f"no environment for {program!r}; there is one for {', '.join(_PROGRAMS)}")
+    home.mkdir(parents=True, exist_ok=True)
+    here = "127.0.0.1,localhost"
+    common = {"HOME": str(home), "NO_PROXY": here, "no_proxy": here}
+    return common | _PROGRAMS[program](url, home, workspace)
+
+
+def _claude(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
+    seen: dict[str, Any] = {
+        "hasCompletedOnboarding": True,
+        "theme": "dark",
+        "customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []},
+        "projects": {},
+    }
+    if workspace is not None:
+        seen["projects"][str(workspace)] = {"hasTrustDialogAccepted": True}
+    _write(home / ".claude.json", seen)
+    return {
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": KEY,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "1",
+    }
+
+
+def _codex(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
+    folder = home / ".codex"
+    folder.mkdir(exist_ok=True)
+    lines = [
+        f'model = "{MODEL}"',
+        'model_provider = "scripted"',
+        "check_for_update_on_startup = false",
+        "",
+        "[model_providers.scripted]",
+        'name = "scripted"',
+        f'base_url = "{url}/v1"',
+        'env_key = "SCRIPTED_API_KEY"',
+        'wire_api = "responses"',
+        "request_max_retries = 1",
+        "stream_max_retries = 1",
+    ]
+    if workspace is not None:
+        lines += ["", f"[projects.{json.dumps(str(workspace))}]", 'trust_level = "trusted"']
+    (folder / "config.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"CODEX_HOME": str(folder), "SCRIPTED_API_KEY": KEY}
+
+
+def _opencode(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
+    folder = home / ".config" / "opencode"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "$schema": "https://opencode.ai/config.json",
+        "model": f"scripted/{MODEL}",
+        "small_model": f"scripted/{MODEL}",
+        "autoupdate": False,
+        "share": "disabled",
+        "provider": {
+            "scripted": {
+                "npm": "@ai-sdk/openai-compatible",
+                "name": "Scripted",
+                "options": {"baseURL": f"{url}/v1", "apiKey": KEY},
+                "models": {MODEL: {"name": MODEL, "limit": {"context": 200_000, "output": 32_000}}},
+            }
+        },
+    }
+    _write(folder / "opencode.json", config)
+    return {
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_SERVER_PASSWORD": KEY,
+        **_xdg(home),
+    }
+
+
+def _kimi(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
+    folder = home / ".kimi-code"
+    folder.mkdir(exist_ok=True)
+    return {
+        "KIMI_CODE_HOME": str(folder),
+        "KIMI_MODEL_NAME": MODEL,
+        "KIMI_MODEL_BASE_URL": f"{url}/v1",
+        "KIMI_MODEL_API_KEY": KEY,
+        "KIMI_CODE_NO_AUTO_UPDATE": "1",
+        **_xdg(home),
+    }
+
+
+def _aider(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
+    metadata = {
+        f"openai/{MODEL}": {
+            "max_input_tokens": 200_000,
+            "max_output_tokens": 32_000,
+            "input_cost_per_token": 0.000001,
+            "output_cost_per_token": 0.000002,
+            "litellm_provider": "openai",
+            "mode": "chat",
+        }
+    }
+    _write(home / ".aider.model.metadata.json", metadata)
+    caches = home / ".aider" / "caches"
+    caches.mkdir(parents=True, exist_ok=True)
+    _write(caches / "model_prices_and_context_window.json", metadata)
+    return {
+        "OPENAI_API_BASE": f"{url}/v1",
+        "OPENAI_API_KEY": KEY,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "AIDER_MODEL": f"openai/{MODEL}",
+        "AIDER_ANALYTICS": "false",
+        "AIDER_CHECK_UPDATE": "false",
+        "AIDER_SHOW_MODEL_WARNINGS": "false",
+        "AIDER_MODEL_METADATA_FILE": str(home / ".aider.model.metadata.json"),
+        **_xdg(home),
+    }
+
+
+def _xdg(home: Path) -> dict[str, str]:
+    """A caller's own XDG folders must not be used."""
+    return {
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_DATA_HOME": str(home / ".local" / "share"),
+        "XDG_STATE_HOME": str(home / ".local" / "state"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+    }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+_PROGRAMS: dict[str, Callable[[str, Path, Path | None], dict[str, str]]] = {
+    "claude": _claude,
+    "codex": _codex,
+    "kimi": _kimi,
+    "opencode": _opencode,
+    "aider": _aider,
+}
