@@ -35,6 +35,9 @@ class RootGroup(LazyGroup):
         "schema": LazyCommand("cis_provider.cli.lint", "The JSON schema of a CIS file.", single=True),
         "airflow": LazyCommand("cis_provider.cli.airflow", "The embedded Airflow."),
         "worker": LazyCommand("cis_provider.cli.worker", "Scope workers: the processes that run agents."),
+        "session": LazyCommand(
+            "cis_provider.cli.session", "What an agent's terminal shows, and what that means."
+        ),
         "pools": LazyCommand("cis_provider.cli.pools", "Airflow pools of scopes and DAGs."),
         "node": LazyCommand("cis_provider.cli.node", "This node's coordinator."),
         "config": LazyCommand(
