@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 #: The key that the CLIs are given. The server looks at none.
 KEY = "test-key-of-the-scripted-server"
@@ -13,7 +15,9 @@ KEY = "test-key-of-the-scripted-server"
 MODEL = "scripted-model"
 
 
-def environment(program: str, url: str, home: Path, *, workspace: Path | None = None) -> dict[str, str]:
+def environment(
+    program: str, url: str, home: Path, *, workspace: Path | None = None, retries: int | None = None
+) -> dict[str, str]:
     """
     Write an agent's configuration into ``home`` and return the variables to run it with.
 
@@ -21,6 +25,8 @@ def environment(program: str, url: str, home: Path, *, workspace: Path | None = 
     :param url: The server's, without ``/v1``.
     :param home: A folder for this use only; made if it is not there.
     :param workspace: Where the agent will run, so that it does not ask whether to trust the folder.
+    :param retries: How often the CLI itself repeats a failed call; None: as often as it likes. Claude,
+        Codex and Kimi can be told; the others ignore it.
     :returns: What to set over ``os.environ``. ``PATH`` is not in it.
     :raises ValueError: The program is none of these.
     """
@@ -29,30 +35,40 @@ def environment(program: str, url: str, home: Path, *, workspace: Path | None = 
     home.mkdir(parents=True, exist_ok=True)
     here = "127.0.0.1,localhost"
     common = {"HOME": str(home), "NO_PROXY": here, "no_proxy": here}
-    return common | _PROGRAMS[program](url, home, workspace)
+    return common | _PROGRAMS[program](_Place(url, home, workspace and workspace.absolute(), retries))
 
 
-def _claude(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
-    seen: dict[str, Any] = {
+class _Place(NamedTuple):
+    url: str
+    home: Path
+    workspace: Path | None
+    retries: int | None
+
+
+def _claude(place: _Place) -> dict[str, str]:
+    state = place.home / ".claude.json"
+    seen: dict[str, Any] = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
+    seen |= {
         "hasCompletedOnboarding": True,
         "theme": "dark",
         "customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []},
-        "projects": {},
     }
-    if workspace is not None:
-        seen["projects"][str(workspace)] = {"hasTrustDialogAccepted": True}
-    _write(home / ".claude.json", seen)
+    if place.workspace is not None:
+        projects = seen.setdefault("projects", {})
+        projects.setdefault(str(place.workspace), {})["hasTrustDialogAccepted"] = True
+    _write(state, seen)
     return {
-        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_BASE_URL": place.url,
         "ANTHROPIC_API_KEY": KEY,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",
-        "CLAUDE_CODE_MAX_RETRIES": "1",
+        "CLAUDE_CODE_ENABLE_PROMPT_SUGGESTION": "false",
+        **({} if place.retries is None else {"CLAUDE_CODE_MAX_RETRIES": str(place.retries)}),
     }
 
 
-def _codex(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
-    folder = home / ".codex"
+def _codex(place: _Place) -> dict[str, str]:
+    folder = place.home / ".codex"
     folder.mkdir(exist_ok=True)
     lines = [
         f'model = "{MODEL}"',
@@ -61,20 +77,23 @@ def _codex(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
         "",
         "[model_providers.scripted]",
         'name = "scripted"',
-        f'base_url = "{url}/v1"',
+        f'base_url = "{place.url}/v1"',
         'env_key = "SCRIPTED_API_KEY"',
         'wire_api = "responses"',
-        "request_max_retries = 1",
-        "stream_max_retries = 1",
+        *([] if place.retries is None else [f"request_max_retries = {place.retries}"]),
+        *([] if place.retries is None else [f"stream_max_retries = {place.retries}"]),
+        "",
+        "[features]",
+        "daemon_auto_start = false",  # the TUI would leave a daemon and an updater behind, and 400 MB
     ]
-    if workspace is not None:
-        lines += ["", f"[projects.{json.dumps(str(workspace))}]", 'trust_level = "trusted"']
+    if place.workspace is not None:
+        lines += ["", f"[projects.{json.dumps(str(place.workspace))}]", 'trust_level = "trusted"']
     (folder / "config.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"CODEX_HOME": str(folder), "SCRIPTED_API_KEY": KEY}
 
 
-def _opencode(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
-    folder = home / ".config" / "opencode"
+def _opencode(place: _Place) -> dict[str, str]:
+    folder = place.home / ".config" / "opencode"
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "$schema": "https://opencode.ai/config.json",
@@ -86,7 +105,7 @@ def _opencode(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
             "scripted": {
                 "npm": "@ai-sdk/openai-compatible",
                 "name": "Scripted",
-                "options": {"baseURL": f"{url}/v1", "apiKey": KEY},
+                "options": {"baseURL": f"{place.url}/v1", "apiKey": KEY},
                 "models": {MODEL: {"name": MODEL, "limit": {"context": 200_000, "output": 32_000}}},
             }
         },
@@ -96,24 +115,38 @@ def _opencode(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
         "OPENCODE_DISABLE_MODELS_FETCH": "1",
         "OPENCODE_DISABLE_AUTOUPDATE": "1",
         "OPENCODE_SERVER_PASSWORD": KEY,
-        **_xdg(home),
+        **_xdg(place.home),
     }
 
 
-def _kimi(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
-    folder = home / ".kimi-code"
-    folder.mkdir(exist_ok=True)
+def _kimi(place: _Place) -> dict[str, str]:
+    folder = place.home / ".kimi-code"
+    (folder / "workspace-trust").mkdir(parents=True, exist_ok=True)
+    (folder / "tui.toml").write_text("[upgrade]\nauto_install = false\n", encoding="utf-8")
+    if place.retries is not None:
+        # The first try counts as one.
+        config = f"[loop_control]\nmax_retries_per_step = {place.retries + 1}\n"
+        (folder / "config.toml").write_text(config, encoding="utf-8")
+    if place.workspace is not None:
+        trusted = {"root": str(place.workspace), "trustedAt": 0}
+        _write(folder / "workspace-trust" / _kimi_key(str(place.workspace)), trusted)
     return {
         "KIMI_CODE_HOME": str(folder),
         "KIMI_MODEL_NAME": MODEL,
-        "KIMI_MODEL_BASE_URL": f"{url}/v1",
+        "KIMI_MODEL_BASE_URL": f"{place.url}/v1",
         "KIMI_MODEL_API_KEY": KEY,
         "KIMI_CODE_NO_AUTO_UPDATE": "1",
-        **_xdg(home),
+        **_xdg(place.home),
     }
 
 
-def _aider(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
+def _kimi_key(folder: str) -> str:
+    """Kimi's name for a folder: its last part, and the start of the path's hash (kimi-code 2.1)."""
+    slug = re.sub("[^a-z0-9._-]+", "-", folder.rsplit("/", 1)[-1].lower()).strip("-")[:40].strip("-")
+    return f"wd_{slug or 'workspace'}_{hashlib.sha256(folder.encode()).hexdigest()[:12]}"
+
+
+def _aider(place: _Place) -> dict[str, str]:
     metadata = {
         f"openai/{MODEL}": {
             "max_input_tokens": 200_000,
@@ -124,20 +157,21 @@ def _aider(url: str, home: Path, workspace: Path | None) -> dict[str, str]:
             "mode": "chat",
         }
     }
-    _write(home / ".aider.model.metadata.json", metadata)
-    caches = home / ".aider" / "caches"
+    _write(place.home / ".aider.model.metadata.json", metadata)
+    caches = place.home / ".aider" / "caches"
     caches.mkdir(parents=True, exist_ok=True)
     _write(caches / "model_prices_and_context_window.json", metadata)
     return {
-        "OPENAI_API_BASE": f"{url}/v1",
+        "OPENAI_API_BASE": f"{place.url}/v1",
         "OPENAI_API_KEY": KEY,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "AIDER_MODEL": f"openai/{MODEL}",
         "AIDER_ANALYTICS": "false",
         "AIDER_CHECK_UPDATE": "false",
+        "AIDER_GITIGNORE": "false",
         "AIDER_SHOW_MODEL_WARNINGS": "false",
-        "AIDER_MODEL_METADATA_FILE": str(home / ".aider.model.metadata.json"),
-        **_xdg(home),
+        "AIDER_MODEL_METADATA_FILE": str(place.home / ".aider.model.metadata.json"),
+        **_xdg(place.home),
     }
 
 
@@ -155,7 +189,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
-_PROGRAMS: dict[str, Callable[[str, Path, Path | None], dict[str, str]]] = {
+_PROGRAMS: dict[str, Callable[[_Place], dict[str, str]]] = {
     "claude": _claude,
     "codex": _codex,
     "kimi": _kimi,

@@ -12,32 +12,45 @@ from typing import Any
 
 from .asked import Asked
 
-#: Texts of system prompts that ask for a title, a summary of a topic, or a commit message.
-_MARKS = {
+#: Kind of a call that offers no tools -> parts of its instructions, and who sends it.
+_TOOLLESS = {
     "title": (
-        "generate a concise, sentence-case title",  # Claude Code
         "you are a title generator",  # OpenCode
+        "generate a concise, single-line task title",  # Codex
+        "generate a concise, sentence-case title",  # Claude Code
+        "generate a short kebab-case name",  # Claude Code
         "coming up with a succinct title",  # Claude Code, older
         "write a 5-10 word title",  # Claude Code, older
     ),
     "topic": ("analyze if this message indicates a new conversation topic",),  # Claude Code, older
     "commit message": ("one-line git commit messages",),  # Aider
+    "history": ("briefly* summarize this partial conversation",),  # Aider
+}
+
+#: Kind -> how the last message begins that the agent sends for itself, all its tools offered as ever.
+_OWN_WORDS = {
+    "suggestion": "[suggestion mode:",  # Claude Code, after a turn
+    "recap": "the user stepped away and is coming back",  # Claude Code
 }
 
 
 def reason(asked: Asked, body: Mapping[str, Any]) -> str | None:
     """Why a call is a side call; None: it is a main call, which a step answers."""
     if asked.max_tokens == 1:
-        return "probe"
+        return "probe"  # Claude Code: is there quota, is the model known
+    last = asked.last_user.lstrip().lower()
+    for name, start in _OWN_WORDS.items():
+        if last.startswith(start):
+            return name
     if asked.tools:
         return None
-    system = (asked.system or asked.everything[:2000]).lower()
-    for name, marks in _MARKS.items():
-        if any(mark in system for mark in marks):
+    instructions = f"{asked.system}\n{last[:1000]}".lower()
+    for name, marks in _TOOLLESS.items():
+        if any(mark in instructions for mark in marks):
             return name
-    if "haiku" in asked.model:
-        return "small model"
-    return None
+    if set((_schema(body) or {}).get("properties") or ()) == {"title"}:
+        return "title"  # Claude Code, Codex: whatever the words of the next version are
+    return "small model" if asked.api == "anthropic" and "haiku" in asked.model else None
 
 
 def answer(why: str, body: Mapping[str, Any]) -> str:
