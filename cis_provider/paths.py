@@ -94,6 +94,11 @@ def session_dir(session_id: str) -> Path:
     return cis_home() / "sessions" / session_id
 
 
+def conversations_dir() -> Path:
+    """What agents' conversations are resumed by: one file for each task, or name in a scope."""
+    return cis_home() / "conversations"
+
+
 def workspace_root() -> Path:
     """Below it every workspace that we make, and may one day remove."""
     return cis_home() / "workspaces"

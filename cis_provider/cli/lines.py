@@ -15,5 +15,5 @@ def ps_lines(rows: list[Row]) -> list[tuple[str, str, str, str]]:
 
 
 def _status_word(row: Row) -> str:
-    took = duration(row.seconds) if row.status in ("running", "done", "failed") else ""
+    took = duration(row.seconds) if row.status in ("running", "blocked", "done", "failed") else ""
     return f"{row.status} {took}".rstrip() if interactive() else row.status

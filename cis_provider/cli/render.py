@@ -21,6 +21,7 @@ from cis_provider.cli.words import duration
 
 STYLES = {
     "waiting": "dim",
+    "blocked": "magenta",
     "queued": "cyan",
     "running": "bold blue",
     "done": "green",
@@ -30,6 +31,7 @@ STYLES = {
 }
 MARKS = {
     "waiting": "·",
+    "blocked": "?",
     "queued": "◦",
     "done": "✔",
     "failed": "✘",
@@ -37,7 +39,7 @@ MARKS = {
     "retrying": "↻",
 }
 #: Which rows stay when a terminal has too few lines for all.
-_IMPORTANCE = ("running", "failed", "retrying", "queued", "waiting", "done", "skipped")
+_IMPORTANCE = ("blocked", "running", "failed", "retrying", "queued", "waiting", "done", "skipped")
 #: Lines around the rows: the title, the heads, the line for those that do not fit, one to breathe.
 _FRAME = 5
 

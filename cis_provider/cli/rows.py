@@ -22,7 +22,7 @@ _OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
 #: Classes of tasks that are agents.
 _AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator")
 
-UNFINISHED_WORDS = ("waiting", "queued", "running", "retrying")
+UNFINISHED_WORDS = ("waiting", "queued", "running", "blocked", "retrying")
 
 
 Plan = tuple[PlanAgent, ...]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from cis_provider.cli.records import TaskInstance
+from cis_provider.model.blockage import Blockage
 from cis_provider.model.session import SessionRecord, SessionState
 
 _WORDS = {
@@ -84,7 +86,19 @@ def _at_work(session: SessionRecord | None) -> tuple[str, str]:
         )
     if session.state is SessionState.STARTING:
         return "running", session.last_line or "preparing its workspace"
+    if session.blockage:
+        return _held_up(session.blockage)
+    if session.waiting_for:
+        return "running", f"waiting for {session.waiting_for}"
     return "running", session.last_line
+
+
+def _held_up(blockage: Blockage) -> tuple[str, str]:
+    what = f"{str(blockage.kind).replace('_', ' ')}: {first_line(blockage.title)}"
+    if not blockage.until:
+        return "blocked", what
+    end = time.strftime("%d %b %H:%M", time.localtime(blockage.until))
+    return "blocked", f"{what} (until {end}, goes on by itself)"
 
 
 def seconds_of(ti: TaskInstance, session: SessionRecord | None, status: str, now: float) -> float:

@@ -6,13 +6,34 @@ from typing import Any, Literal
 
 import msgspec
 
-#: How a session ended. ``interrupted``: its worker died. ``killed``: its task's try was over.
 Subtype = Literal[
-    "success", "exit_code", "timeout", "interrupted", "killed", "workspace", "unsupported", "not_started"
+    "success",
+    "exit_code",
+    "timeout",
+    "interrupted",
+    "killed",
+    "workspace",
+    "unsupported",
+    "not_started",
+    "blocked",
+    "provider",
+    "agent_error",
+    "refused",
+    "empty",
+    "check_failed",
+    "invalid_output",
+    "budget",
 ]
+"""
+How a session ended. ``interrupted``: its worker, or the agent's program, died. ``killed``: its task's try was
+over. ``blocked``: it waited too long for a human. ``provider``: the model's provider failed, and may not the
+next time. ``agent_error``: the program or the provider says that this cannot work. ``refused``: the model
+does not want to. ``empty``: it ended without a word. ``check_failed``, ``invalid_output``: it says it is
+done, and is not. ``budget``: a limit of turns, tokens or cost was reached.
+"""
 
 #: Ends that another try would meet again.
-PERMANENT: frozenset[str] = frozenset({"unsupported"})
+PERMANENT: frozenset[str] = frozenset({"unsupported", "agent_error", "refused", "budget", "blocked"})
 
 
 class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
@@ -28,6 +49,13 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     :param workspace: Folder in which the agent worked.
     :param workspace_note: What was done to the workspace besides: put back, and where the work is kept.
     :param error: One sentence for a tired person, with the last lines where they help; empty on success.
+    :param num_turns: Model calls, as far as the program counts them.
+    :param usage: Tokens by kind.
+    :param denied: What it wanted to do and was not allowed to.
+    :param checked: The last run of its check: command, passed, attempt, exit code, output; empty: no check.
+    :param structured: Its answer as data, where an ``output_schema`` was asked for.
+    :param conversation_id: What its program resumes the conversation by.
+    :param agent_type: Who ended the work: another than was asked for, where a fallback took over.
     :param output_ref: Where the whole output is, when ``output`` is only its head; else empty.
     """
 
@@ -47,6 +75,11 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     workspace_note: str = ""
     error: str = ""
     output_ref: str = ""
+    denied: tuple[str, ...] = ()
+    checked: dict[str, Any] = msgspec.field(default_factory=dict)
+    structured: Any = None
+    conversation_id: str = ""
+    agent_type: str = ""
 
     @property
     def permanent(self) -> bool:

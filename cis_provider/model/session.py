@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from cis_provider.model.blockage import Blockage
 from cis_provider.model.options import AgentOptions
 from cis_provider.model.result import AgentResult
 
@@ -121,8 +122,9 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     What a node knows of a session, and tells.
 
     :param try_number: The try it works for now; a try that adopts it writes its own number here.
-    :param waiting_for: While queued: what for, in words. Empty otherwise.
+    :param waiting_for: What for, in words: while queued, or at work and something is taken. Empty otherwise.
     :param resting: While running: its process is stopped until a limit resets.
+    :param blockage: While running: what it waits for that its node cannot give.
     :param last_line: The last line of output with anything in it, without escape codes.
     :param output_bytes: Size of ``output.log``, for readers that follow it.
     :param collected_by: The try that took the result; 0: nobody yet.
@@ -145,6 +147,7 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     state: SessionState = SessionState.QUEUED
     waiting_for: str = ""
     resting: bool = False
+    blockage: Blockage | None = None
     workspace: str = ""
     last_line: str = ""
     output_bytes: int = 0

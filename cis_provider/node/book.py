@@ -210,13 +210,14 @@ class SessionBook:
         record = self._alive.get(progress.session_id)
         if record is None:
             return
-        moved = record.state != progress.state or record.resting != progress.resting
-        record.resting = progress.resting
+        before = (record.state, record.resting, record.blockage)
+        record.resting, record.blockage = progress.resting, progress.blockage
+        record.waiting_for = progress.waiting_for
         record.state = SessionState(progress.state)
         record.pid, record.workspace = progress.pid, progress.workspace
         record.started_at = progress.started_at
         record.last_line, record.output_bytes = progress.last_line, progress.output_bytes
-        if moved:
+        if before != (record.state, record.resting, record.blockage):
             self.store.update(record)
         self._wake(record.session_id)
 
@@ -240,6 +241,8 @@ class SessionBook:
         ended = {
             "state": SessionState.ENDED,
             "waiting_for": "",
+            "resting": False,
+            "blockage": None,
             "pid": 0,
             "ended_at": ended_at,
             "result": result,

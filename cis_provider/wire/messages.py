@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import msgspec
 
+from cis_provider.model.blockage import Blockage
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionRecord, SessionRequest
 
@@ -294,7 +295,8 @@ class Progress(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """
     A session at work. ``state`` is ``starting`` or ``running``.
 
-    ``resting``: its process is stopped until a limit resets.
+    ``resting``: its process is stopped until a limit resets. ``waiting_for``: in words, while it waits for
+    something on its node. ``blockage``: what it waits for that this node cannot give.
     """
 
     session_id: str
@@ -305,6 +307,8 @@ class Progress(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     last_line: str = ""
     output_bytes: int = 0
     resting: bool = False
+    waiting_for: str = ""
+    blockage: Blockage | None = None
 
 
 class Finished(msgspec.Struct, tag=True, frozen=True, kw_only=True):

@@ -40,6 +40,10 @@ class SecretMask:
         held, self._held = self._held, b""
         return held
 
+    def whole(self, data: bytes) -> bytes:
+        """A whole text, masked; what is held back of the stream stays as it is."""
+        return self._pattern.sub(MASK, data) if self._values else data
+
     def _beginning(self, text: bytes) -> int:
         """Length of the longest end of ``text`` that begins a secret."""
         longest = min(len(text), max(map(len, self._values)) - 1)

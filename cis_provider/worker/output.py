@@ -54,14 +54,14 @@ class OutputLog:
         os.close(self._fd)
 
 
-def handed_on(written: Path, log: Path, whole: Path, mask: SecretMask) -> tuple[str, str]:
+def handed_on(written: Path, said: Path | str, whole: Path, mask: SecretMask) -> tuple[str, str]:
     """
-    What an agent hands on: what it wrote into ``$CIS_OUTPUT``, else what it printed, as plain text.
+    What an agent hands on: what it wrote into ``$CIS_OUTPUT``, else what it said or printed, as plain text.
 
     :param written: The file ``$CIS_OUTPUT``.
-    :param log: ``output.log``.
+    :param said: Its final text, or ``output.log`` for one that only prints.
     :param whole: Where to put the text when it is long.
-    :param mask: For what was written; what was printed is masked already.
+    :param mask: For what was written or said; what was printed is masked already.
     :return: The text, or its head, and in that case the path of the whole.
     """
     try:
@@ -70,7 +70,9 @@ def handed_on(written: Path, log: Path, whole: Path, mask: SecretMask) -> tuple[
         size = 0
     if size:
         return _headed(_masked(written, mask), whole)
-    head, whole_path = _headed(_plain(log), whole)
+    if isinstance(said, str):
+        return _headed(iter([_storable(mask.whole(said.encode()).decode())]), whole)
+    head, whole_path = _headed(_plain(said), whole)
     return (head, whole_path) if whole_path else (head.strip("\n"), "")
 
 

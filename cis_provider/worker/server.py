@@ -25,6 +25,7 @@ from cis_provider.wire.messages import (
 )
 from cis_provider.wire.server import Server
 from cis_provider.worker import leftovers
+from cis_provider.worker.conversations import Names
 from cis_provider.worker.session import Session
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class WorkerServer:
     def __init__(self, name: str, node_id: str) -> None:
         self.name = name
         self._node_id = node_id
+        self._names = Names()
         self._sessions: dict[str, Session] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._changed: set[str] = set()
@@ -109,6 +111,7 @@ class WorkerServer:
                 start.request,
                 worker=self.name,
                 node_id=self._node_id,
+                names=self._names,
                 on_change=lambda: self._note_change(start.session_id),
             )
         except BaseException:

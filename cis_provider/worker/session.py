@@ -8,45 +8,37 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from cis_provider import paths
 from cis_provider.errors import CisError, PermanentAgentError, WorkspaceError
 from cis_provider.files import private_folder, write_atomic
-from cis_provider.model.duration import format_duration
 from cis_provider.model.result import AgentResult, Subtype
 from cis_provider.model.session import SessionRequest, SessionState
 from cis_provider.runtimes import registry
-from cis_provider.runtimes.base import Runtime
+from cis_provider.runtimes.base import ConversationRuntime, ProgramRuntime, Runtime
 from cis_provider.wire.messages import Finished, Progress
 from cis_provider.worker import leftovers, processes, temporary
+from cis_provider.worker.context import Outcome, StopOrder, WorkContext
+from cis_provider.worker.conversations import Names, own_name
+from cis_provider.worker.drive import Drive
 from cis_provider.worker.environment import agent_environment, input_name, inputs_folder, output_file
 from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog, handed_on
-from cis_provider.worker.terminal import Terminal
+from cis_provider.worker.program import run_program
 from cis_provider.workspaces import manager as workspaces
 from cis_provider.workspaces.manager import PreparedWorkspace
 
 log = logging.getLogger(__name__)
-
-#: Seconds of silence after which processes that outlive the agent's own are ended, and seconds that they may
-#: go on talking.
-_DRAIN, _LAST_WORDS = 0.5, 30.0
-
-
-class StopOrder(NamedTuple):
-    """Why a session is to end before its program does."""
-
-    subtype: Subtype
-    reason: str
 
 
 class Session:
     """
     Runs one request once, from its workspace to a result on disk. Never raises: trouble is a result, too.
 
+    :param names: The worker's conversations with a name.
     :param on_change: Called when something about it changed; cheap, and often.
     """
 
@@ -57,6 +49,7 @@ class Session:
         *,
         worker: str,
         node_id: str,
+        names: Names,
         on_change: Callable[[], None],
     ) -> None:
         self.session_id = session_id
@@ -68,7 +61,9 @@ class Session:
         self._stop: asyncio.Future[StopOrder] = asyncio.get_running_loop().create_future()
         self._output = OutputLog(self.folder / "output.log")
         self._mask = SecretMask(request.secrets.values())
-        self._broken: OSError | None = None
+        self._names = names
+        self._drive: Drive | None = None
+        self._waiting_for = ""
         self._state = SessionState.STARTING
         self._started_at = time.time()
         self._pid = 0
@@ -85,6 +80,9 @@ class Session:
             workspace=self._workspace,
             last_line=self._output.last_line,
             output_bytes=self._output.size,
+            resting=self._drive is not None and self._drive.resting,
+            waiting_for=self._waiting_for,
+            blockage=self._drive.blockage if self._drive else None,
         )
 
     def stop(self, reason: str) -> None:
@@ -165,40 +163,82 @@ class Session:
             return self._failure(*self._stop.result())
         begun = time.monotonic()
         try:
-            terminal = self._start(runtime, workspace)
+            work = self._context(workspace)
+            outcome = await self._driven(runtime, work)
         except CisError as error:
             return self._failure("unsupported", str(error))
         except OSError as error:
             return self._failure("not_started", f"the agent's program could not be started: {error}")
-        order = await self._until_done(terminal)
-        exit_code = terminal.close()
-        self._output.write(self._mask.finish())
         duration = time.monotonic() - begun
-        if self._broken:
-            order = StopOrder("not_started", f"its output could not be written to disk: {self._broken}")
-        verdict = runtime.verdict(exit_code, self._output.tail)
-        subtype, why = (order.subtype, order.reason) if order else (verdict.subtype, verdict.error)
         # A hundred megabytes take a second, in which the other sessions must be served.
         output, whole = await asyncio.to_thread(
-            handed_on, output_file(self.folder), self._output.path, self.folder / "output.txt", self._mask
+            handed_on,
+            output_file(self.folder),
+            self._output.path if outcome.text is None else outcome.text,
+            self.folder / "output.txt",
+            self._mask,
         )
         return AgentResult(
             session_id=self.session_id,
-            is_error=subtype != "success",
-            subtype=subtype,
+            is_error=outcome.subtype != "success",
+            subtype=outcome.subtype,
             output=output,
             output_ref=whole,
-            exit_code=exit_code,
+            exit_code=outcome.exit_code,
             duration=round(duration, 3),
             workspace=str(workspace),
-            error=why,
+            error=self._mask.whole(outcome.error.encode()).decode(),
+            num_turns=outcome.num_turns,
+            usage=outcome.usage,
+            cost_usd=outcome.cost_usd,
+            denied=outcome.denied,
+            checked=outcome.checked,
+            structured=outcome.structured,
+            conversation_id=outcome.conversation_id,
+            agent_type=outcome.agent_type or self.request.agent_type,
         )
 
-    def _start(self, runtime: Runtime, workspace: Path) -> Terminal:
+    async def _driven(self, runtime: Runtime, work: WorkContext) -> Outcome:
+        if isinstance(runtime, ProgramRuntime):
+            return await run_program(work, runtime)
+        if not isinstance(runtime, ConversationRuntime):
+            raise PermanentAgentError(f"the runtime of {self.request.agent_type!r} is of no known kind")
+        self._state = SessionState.RUNNING
+        self._started_at = time.time()
+        if not self.request.options.session:
+            return await self._converse(work, runtime)
+        lock = self._names.lock(own_name(self.request))
+        self._waiting_for = f"the conversation {self.request.options.session!r}" if lock.locked() else ""
+        self._on_change()
+        taking = asyncio.ensure_future(lock.acquire())
+        either: set[asyncio.Future[Any]] = {taking, self._stop}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        self._waiting_for = ""
+        if not taking.done():
+            taking.cancel()
+            return Outcome(subtype=self._stop.result().subtype, error=self._stop.result().reason)
+        try:
+            return await self._converse(work, runtime)
+        finally:
+            lock.release()
+
+    async def _converse(self, work: WorkContext, runtime: ConversationRuntime) -> Outcome:
+        self._drive = drive = Drive(work, runtime)
+        self._on_change()
+        try:
+            return await drive.run()
+        finally:
+            self._drive = None
+            # What moved to another process group, or a program that would not be stopped.
+            for _ in range(2):
+                left = await asyncio.to_thread(processes.belonging_to, self.session_id, -1)
+                processes.signal_all(left, signal.SIGKILL)
+            self._output.write(self._mask.finish())
+
+    def _context(self, workspace: Path) -> WorkContext:
         inputs = private_folder(inputs_folder(self.folder))
         for agent_id, text in self.request.inputs.items():
             (inputs / input_name(agent_id)).write_text(text, encoding="utf-8")
-        launch = runtime.launch(self.request, self.folder)
         env = agent_environment(
             self.request,
             session_id=self.session_id,
@@ -206,68 +246,30 @@ class Session:
             workspace=workspace,
             temporary=temporary.make(self.session_id),
         )
-        terminal = Terminal.spawn(
-            launch.argv, folder=workspace, env=env | launch.env, on_output=self._on_output
+        return WorkContext(
+            session_id=self.session_id,
+            worker=self._worker,
+            request=self.request,
+            folder=self.folder,
+            workspace=workspace,
+            env=env,
+            output=self._output,
+            mask=self._mask,
+            stop=self._stop,
+            on_process=self._on_process,
+            on_change=self._on_change,
         )
-        self._pid = terminal.pid
-        self._state = SessionState.RUNNING
-        self._started_at = time.time()
+
+    def _on_process(self, pid: int) -> None:
+        self._pid = pid
+        if self._state is not SessionState.RUNNING:
+            self._state = SessionState.RUNNING
+            self._started_at = time.time()
         try:
-            leftovers.remember(self._worker, self.session_id, terminal.pid)
+            leftovers.remember(self._worker, self.session_id, pid)
         except OSError as error:
             # It runs already: it must be ended like any other, not be forgotten.
             self._order(StopOrder("not_started", f"its process could not be noted on disk: {error}"))
-        self._on_change()
-        return terminal
-
-    async def _until_done(self, terminal: Terminal) -> StopOrder | None:
-        """Wait for the program, a stop or the time limit; afterwards nothing of it is left running."""
-        exited: asyncio.Future[None] = asyncio.ensure_future(terminal.exited())
-        limit = self.request.timeout or None
-        either: set[asyncio.Future[Any]] = {exited, self._stop}
-        done, _ = await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        if exited in done:
-            await self._let_go(terminal)
-            return None
-        if not done:
-            self._order(
-                StopOrder("timeout", f"still at work after its time limit of {format_duration(limit or 0)}")
-            )
-        await self._end_processes(terminal, exited)
-        return self._stop.result()
-
-    async def _let_go(self, terminal: Terminal) -> None:
-        """What the program left behind may finish its words (a ``tee``), but not stay."""
-        deadline, said = time.monotonic() + _LAST_WORDS, -1
-        while self._output.size > said and time.monotonic() < deadline:
-            said = self._output.size
-            if await terminal.drained(_DRAIN):
-                break
-        processes.signal_group(terminal.pid, signal.SIGHUP)
-        if not await terminal.drained(_DRAIN):
-            processes.signal_group(terminal.pid, signal.SIGKILL)
-            await terminal.drained(_DRAIN)
-
-    async def _end_processes(self, terminal: Terminal, exited: asyncio.Future[None]) -> None:
-        processes.signal_group(terminal.pid, signal.SIGHUP)
-        await asyncio.wait({exited}, timeout=self.request.stop_grace)
-        # Twice: a process may have forked between the look and the kill.
-        for _ in range(2):
-            processes.signal_all(processes.belonging_to(self.session_id, terminal.pid), signal.SIGKILL)
-            processes.signal_group(terminal.pid, signal.SIGKILL)
-        await exited
-        await terminal.drained(_DRAIN)
-
-    def _on_output(self, chunk: bytes) -> None:
-        if self._broken:
-            return
-        try:
-            if shown := self._mask.feed(chunk):
-                self._output.write(shown)
-        except OSError as error:
-            # A full disk: an agent whose words are lost must not look like one that succeeded.
-            self._broken = error
-            self._order(StopOrder("not_started", str(error)))
         self._on_change()
 
     def _order(self, order: StopOrder) -> None:

@@ -1,0 +1,98 @@
+"""
+Conversations that outlive a session: which id the program resumes them by, and where they took place.
+
+Kept on the node's disk under the task they worked for, or under the name that their file gives them. A name
+belongs to its scope, so that one worker process sees all its writers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+
+from cis_provider import paths
+from cis_provider.files import private_folder, write_atomic
+from cis_provider.model.session import SessionRequest
+
+log = logging.getLogger(__name__)
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A conversation that may be gone on with.
+
+    :param prompt: Digest of the prompt that was sent last.
+    :param ended_well: Whether the session that had it ended in success.
+    :param error: How it ended, where it did not.
+    """
+
+    agent_type: str
+    conversation_id: str
+    workspace: str = ""
+    prompt: str = ""
+    ended_well: bool = False
+    error: str = ""
+
+
+class Names:
+    """One writer at a time for each conversation with a name."""
+
+    def __init__(self) -> None:
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """Held by the session that has the conversation."""
+        return self._locks[name]
+
+
+def own_name(request: SessionRequest) -> str:
+    """Under which a session's conversation is kept."""
+    if request.options.session:
+        return f"name\0{request.scope}\0{request.options.session}"
+    return _task_name(request, request.key.task_id, request.key.map_index)
+
+
+def starting_name(request: SessionRequest) -> str:
+    """Under which the conversation is found that a session goes on with."""
+    if upstream := request.options.session_from:
+        return _task_name(request, upstream, -1)
+    return own_name(request)
+
+
+def digest(prompt: str) -> str:
+    """A prompt's, to know it again."""
+    return hashlib.sha256(prompt.encode()).hexdigest()
+
+
+def keep(name: str, kept: Kept) -> None:
+    """
+    Remember a conversation; the newest under a name counts.
+
+    :raises OSError: The disk is full, for one.
+    """
+    private_folder(paths.conversations_dir())
+    write_atomic(_file(name), msgspec.json.encode(kept))
+
+
+def recall(name: str) -> Kept | None:
+    """The conversation under a name."""
+    try:
+        return msgspec.json.decode(_file(name).read_bytes(), type=Kept)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        log.warning("the conversation kept in %s cannot be read, a new one begins: %s", _file(name), error)
+        return None
+
+
+def _task_name(request: SessionRequest, task_id: str, map_index: int) -> str:
+    return f"task\0{request.key.dag_id}\0{request.key.run_id}\0{task_id}\0{map_index}"
+
+
+def _file(name: str) -> Path:
+    return paths.conversations_dir() / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"

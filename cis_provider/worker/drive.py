@@ -1,0 +1,348 @@
+"""An agent at work in a conversation: its turns, limits, checks and rests, from the prompt to what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import Any
+
+import msgspec
+
+from cis_provider.errors import AgentError, PermanentAgentError, StaleAnswer, TransientAgentError
+from cis_provider.model.blockage import Answer, Blockage, BlockageKind
+from cis_provider.model.duration import format_duration
+from cis_provider.runtimes import registry
+from cis_provider.runtimes.base import ConversationRuntime, Setting
+from cis_provider.runtimes.events import Ended, TurnEnded
+from cis_provider.worker import conversations, judging, wording
+from cis_provider.worker.account import Account
+from cis_provider.worker.check import run_check
+from cis_provider.worker.context import Outcome, WorkContext
+from cis_provider.worker.conversations import Kept
+from cis_provider.worker.dialogue import Dialogue
+from cis_provider.worker.environment import output_file
+from cis_provider.worker.patience import LimitReached, Patience, Stopped
+
+log = logging.getLogger(__name__)
+
+#: Seconds in which a program must be ready for a prompt, in which an interrupted turn must end, and which an
+#: agent has to wrap up.
+_START, _INTERRUPT, _WRAP_UP = 120.0, 5.0, 60.0
+
+#: How often a program that died is started again in one session.
+_CRASHES = 2
+
+
+class Drive:
+    """
+    Drives one agent. Never leaves a program behind.
+
+    :param runtime: The runtime of the agent's type; fallbacks are loaded when they are needed.
+    """
+
+    def __init__(self, work: WorkContext, runtime: ConversationRuntime) -> None:
+        self.resting = False
+        self._work = work
+        self._options = work.request.options
+        self._runtime = runtime
+        self._type = work.request.agent_type
+        self._fallbacks = list(self._options.fallback)
+        self._dialogue: Dialogue | None = None
+        self._limit: Blockage | None = None
+        self._numbers = 0
+        self._account = Account()
+        self._retries_left = self._options.check_retries
+        self._schema_retries = 1
+        self._conversation_id = ""
+        self._patience = Patience(work.stop, work.request.timeout, lambda: self.blockage)
+
+    @property
+    def blockage(self) -> Blockage | None:
+        """What it waits for now."""
+        return self._limit or (self._dialogue.blockage if self._dialogue else None)
+
+    async def answer(self, answer: Answer) -> None:
+        """
+        Deliver a decision.
+
+        :raises StaleAnswer: Nothing waits under that number.
+        :raises InvalidAnswer: It offers no such option.
+        """
+        if self._dialogue is None:
+            raise StaleAnswer(f"question {answer.number} waits no more: nothing was delivered")
+        await self._dialogue.answer(answer)
+
+    async def run(self) -> Outcome:
+        """From the prompt to what came of it."""
+        name = conversations.own_name(self._work.request)
+        try:
+            outcome = await self._run(name)
+        except Stopped as stopped:
+            outcome = Outcome(subtype=stopped.order.subtype, error=stopped.order.reason)
+        except LimitReached as reached:
+            outcome = await self._wrapped_up(reached)
+        except PermanentAgentError as error:
+            outcome = Outcome(subtype="unsupported", error=str(error))
+        except AgentError as error:
+            outcome = Outcome(subtype="not_started", error=str(error))
+        finally:
+            await self._close()
+        outcome = msgspec.structs.replace(
+            self._account.entered(outcome), conversation_id=self._conversation_id, agent_type=self._type
+        )
+        if self._conversation_id:
+            self._keep(name, outcome)
+        return outcome
+
+    async def _run(self, name: str) -> Outcome:
+        kept = conversations.recall(conversations.starting_name(self._work.request))
+        prompt = await self._begin(kept)
+        crashes = rests = 0
+        while True:
+            end = await self._turn(prompt)
+            if isinstance(end, Ended):
+                crashes += 1
+                if crashes > _CRASHES or not self._conversation_id:
+                    return Outcome(subtype="interrupted", error=_last_words(end))
+                log.warning("session %s: its program died, %d: %s", self._id, crashes, _last_words(end))
+                await self._open(resume=self._conversation_id)
+                prompt = wording.go_on_after_crash()
+                continue
+            self._account.deny(end.denied)
+            if end.error_class in ("rate_limit", "quota"):
+                prompt = await self._limited(end, rests)
+                rests += 1
+                continue
+            rests = 0
+            if end.error_class == "login":
+                await self._locked_out(end)
+            if bad := judging.bad_end(end):
+                return Outcome(subtype=bad[0], error=bad[1], text=end.text or None)
+            outcome = await self._judged(end)
+            if isinstance(outcome, Outcome):
+                return outcome
+            prompt = outcome
+
+    # Begin, and begin again
+
+    async def _begin(self, kept: Kept | None) -> str:
+        """Start the program, in the conversation that is kept if there is one; the first prompt."""
+        prompt = self._work.request.command
+        if self._options.output_schema:
+            prompt = wording.output_wanted(prompt, json.dumps(self._options.output_schema, indent=1))
+        limit = self._runtime.prompt_limit
+        if limit and len(prompt.encode()) > limit:
+            raise PermanentAgentError(
+                f"the prompt has {len(prompt.encode()):,} bytes, and {self._type} takes {limit:,} at most: "
+                "shorten it, or let the agent read a file"
+            )
+        if kept and kept.agent_type == self._type and self._goes_on(kept):
+            try:
+                await self._open(resume=kept.conversation_id)
+            except AgentError as error:
+                log.warning("session %s: its conversation cannot be gone on with: %s", self._id, error)
+                await self._close()
+            else:
+                log.info("session %s goes on in conversation %s", self._id, kept.conversation_id)
+                same = kept.prompt == conversations.digest(self._work.request.command)
+                return wording.another_attempt(kept.error) if same and not kept.ended_well else prompt
+        await self._open()
+        return prompt
+
+    def _goes_on(self, kept: Kept) -> bool:
+        # A task that succeeded and runs again is to be done again; what has a name goes on for ever.
+        return bool(self._options.session or self._options.session_from) or not kept.ended_well
+
+    async def _open(self, resume: str = "") -> None:
+        await self._close()
+        setting = Setting(
+            workspace=self._work.workspace,
+            folder=self._work.folder,
+            env=self._work.env,
+            options=self._options,
+            resume=resume,
+            on_process=self._work.on_process,
+        )
+        self._dialogue = dialogue = Dialogue(
+            self._runtime.open(setting),
+            write=self._work.write,
+            on_change=self._changed,
+            number=self._next_number,
+        )
+        try:
+            await self._patience.until(dialogue.start(), limit=_START)
+        except TimeoutError:
+            raise TransientAgentError(
+                f"{self._type} was not ready for a prompt after {_START:.0f} s"
+            ) from None
+        self._know_conversation()
+
+    async def _turn(self, prompt: str) -> TurnEnded | Ended:
+        assert self._dialogue is not None
+        end = await self._patience.until(self._dialogue.turn(prompt))
+        self._know_conversation()
+        return end
+
+    # Limits
+
+    async def _limited(self, end: TurnEnded, rests: int) -> str:
+        """A usage limit: hand over, or rest until it is over; the prompt to go on with."""
+        assert self._dialogue is not None
+        said = self._dialogue.said
+        await self._close()
+        while self._fallbacks:
+            fallback = self._fallbacks.pop(0)
+            try:
+                runtime = registry.load(fallback)
+                if not isinstance(runtime, ConversationRuntime):
+                    raise PermanentAgentError(f"{fallback} cannot take over a conversation")
+                before, self._runtime = self._type, runtime
+                self._conversation_id, self._type = "", fallback
+                await self._open()
+            except AgentError as error:
+                log.warning("session %s: %s cannot take over: %s", self._id, fallback, error)
+                continue
+            log.info("session %s: %s takes over from %s: %s", self._id, fallback, before, end.error)
+            return wording.taken_over(self._work.request.command, by=before, said=said)
+        await self._rest(end, rests)
+        resume = self._conversation_id
+        await self._open(resume=resume)
+        return wording.go_on_after_limit() if resume else self._work.request.command
+
+    async def _rest(self, end: TurnEnded, rests: int) -> None:
+        now = time.time()
+        seconds = judging.rest(end.retry_at, rests, now)
+        kind = BlockageKind.QUOTA if end.error_class == "quota" else BlockageKind.RATE_LIMIT
+        self._limit = Blockage(
+            number=self._next_number(),
+            kind=kind,
+            title=end.error or "a usage limit",
+            since=now,
+            until=now + seconds,
+        )
+        self.resting = True
+        self._patience.extend(seconds)
+        log.info("session %s: %s: rests for %s", self._id, end.error, format_duration(round(seconds)))
+        self._work.on_change()
+        try:
+            await self._patience.until(asyncio.sleep(seconds))
+        finally:
+            self.resting, self._limit = False, None
+            self._work.on_change()
+
+    async def _locked_out(self, end: TurnEnded) -> None:
+        """Wait for a human until the deadline; nobody can mend a login from here."""
+        self._limit = Blockage(
+            number=self._next_number(),
+            kind=BlockageKind.LOGIN,
+            title=end.error or "its login is missing or not accepted",
+            since=time.time(),
+        )
+        await self._close()
+        log.warning("session %s waits for a login: %s", self._id, end.error)
+        self._work.on_change()
+        await self._patience.until(asyncio.Event().wait())
+
+    # The end of a turn
+
+    async def _judged(self, end: TurnEnded) -> Outcome | str:
+        """What came of it, or what to tell the agent."""
+        text: str | None = end.text
+        structured: Any = None
+        if schema := self._options.output_schema:
+            structured, trouble = judging.structured_answer(end.structured or end.text, schema)
+            if trouble and self._schema_retries:
+                self._schema_retries -= 1
+                return wording.invalid_output(trouble, json.dumps(schema, indent=1))
+            if trouble:
+                return Outcome(subtype="invalid_output", error=f"its answer: {trouble}", text=text)
+            text = json.dumps(structured, ensure_ascii=False, indent=1)
+        elif not end.text.strip() and not _has_written(self._work):
+            denied = f"; it was not allowed to: {', '.join(end.denied)}" if end.denied else ""
+            return Outcome(subtype="empty", error=f"it ended its turn without a word{denied}", text="")
+        if self._options.check:
+            attempt = self._account.checked.attempt + 1 if self._account.checked else 1
+            report = await self._patience.until(run_check(self._work, attempt=attempt))
+            self._account.checked = report
+            log.info("session %s: check %d %s", self._id, attempt, "passed" if report.passed else "failed")
+            if not report.passed:
+                if self._retries_left:
+                    self._retries_left -= 1
+                    return wording.check_failed(report.error)
+                return Outcome(subtype="check_failed", error=report.error, text=text)
+        return Outcome(subtype="success", text=text, structured=structured)
+
+    async def _wrapped_up(self, reached: LimitReached) -> Outcome:
+        """Ask for a last word, within a minute."""
+        if reached.subtype == "blocked":
+            return Outcome(subtype="blocked", error=f"nobody came: it has waited {reached.limit}")
+        self._patience.forget_limits()
+        dialogue, error = self._dialogue, f"still at work at {reached.limit}"
+        try:
+            if dialogue is None or not await dialogue.interrupt(_INTERRUPT):
+                return Outcome(subtype=reached.subtype, error=error)
+            log.info("session %s is asked to wrap up: %s", self._id, reached.limit)
+            end = await self._patience.until(dialogue.turn(wording.wrap_up(reached.limit)), limit=_WRAP_UP)
+        except (TimeoutError, AgentError):
+            return Outcome(subtype=reached.subtype, error=f"{error}; it did not wrap up")
+        except Stopped as stopped:
+            return Outcome(subtype=stopped.order.subtype, error=stopped.order.reason)
+        text = end.text if isinstance(end, TurnEnded) else ""
+        return Outcome(subtype=reached.subtype, error=error, text=text or None)
+
+    def _changed(self) -> None:
+        usage, turns = self._account.usage(self._dialogue), self._account.turns(self._dialogue)
+        if limit := judging.over_budget(self._options.budget, usage, turns):
+            self._patience.reach_budget(limit)
+        self._work.on_change()
+
+    async def _close(self) -> None:
+        if self._dialogue:
+            dialogue, self._dialogue = self._dialogue, None
+            self._account.settle(dialogue)
+            await dialogue.close()
+
+    def _keep(self, name: str, outcome: Outcome) -> None:
+        kept = Kept(
+            agent_type=self._type,
+            conversation_id=self._conversation_id,
+            workspace=str(self._work.workspace),
+            prompt=conversations.digest(self._work.request.command),
+            ended_well=outcome.subtype == "success",
+            error=outcome.error[:500],
+        )
+        try:
+            conversations.keep(name, kept)
+        except OSError as error:
+            log.warning("session %s: its conversation could not be kept: %s", self._id, error)
+
+    def _know_conversation(self) -> None:
+        if self._dialogue and (conversation_id := self._dialogue.conversation.conversation_id):
+            changed = conversation_id != self._conversation_id
+            self._conversation_id = conversation_id
+            if changed:
+                # Now, not at the end: a killed worker's conversation is to be found, too.
+                self._keep(
+                    conversations.own_name(self._work.request),
+                    Outcome(subtype="interrupted", error="its worker was interrupted"),
+                )
+
+    def _next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    @property
+    def _id(self) -> str:
+        return self._work.session_id
+
+
+def _has_written(work: WorkContext) -> bool:
+    written = output_file(work.folder)
+    return written.exists() and written.stat().st_size > 0
+
+
+def _last_words(end: Ended) -> str:
+    code = f" with exit code {end.exit_code}" if end.exit_code is not None else ""
+    return f"its program ended{code} in the middle of its work" + (f": {end.error}" if end.error else "")

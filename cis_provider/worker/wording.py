@@ -1,0 +1,65 @@
+"""What a worker says to agents. Every text it sends besides the agent's own prompt is here."""
+
+from __future__ import annotations
+
+#: Characters of what was said that another agent gets when it takes over.
+_HANDED_OVER = 20_000
+
+
+def go_on_after_crash() -> str:
+    """The program died in the middle of a turn and was started again."""
+    return "Your program was interrupted and has been started again. Look at what is done already, and go on."
+
+
+def go_on_after_limit() -> str:
+    """A usage limit has ended."""
+    return "The usage limit is over. Go on where you stopped."
+
+
+def another_attempt(error: str) -> str:
+    """A later try of the same task, in the same conversation."""
+    how = f" It ended like this: {error}" if error else ""
+    return (
+        f"This is another attempt at the same task.{how}\nLook at what is done already, and finish the task."
+    )
+
+
+def check_failed(report: str) -> str:
+    """The check says that the work is not done."""
+    return f"You said that you are done, but {report}\n\nPlease mend this, then say that you are done."
+
+
+def invalid_output(trouble: str, schema: str) -> str:
+    """The final answer is not what was asked for."""
+    return (
+        f"Your final answer is not valid: {trouble}\n\n"
+        f"Answer again, with nothing but one JSON value that fits this JSON schema:\n\n{schema}"
+    )
+
+
+def output_wanted(prompt: str, schema: str) -> str:
+    """A prompt with the form of the answer that is wanted."""
+    return (
+        f"{prompt}\n\nWhen you are done, let your final answer be nothing but one JSON value that fits this "
+        f"JSON schema:\n\n{schema}"
+    )
+
+
+def wrap_up(limit: str) -> str:
+    """A limit is reached."""
+    return (
+        f"You have reached your limit: {limit}. Stop working now: use no more tools. "
+        "Answer with what you have, and what is left to be done."
+    )
+
+
+def taken_over(prompt: str, *, by: str, said: str) -> str:
+    """The work of an agent that met a usage limit, for the one that takes over."""
+    said = said.strip()
+    if len(said) > _HANDED_OVER:
+        said = "[...]\n" + said[-_HANDED_OVER:]
+    told = f"What it said until then:\n\n{said}" if said else "It had not said anything yet."
+    return (
+        f"Another agent ({by}) began this task in this folder and met a usage limit. Take over from it: look "
+        f"at what is done already, and finish the task.\n\n{told}\n\n## The task\n\n{prompt}"
+    )
