@@ -143,6 +143,19 @@ def outputs(run: RunArgument, agent: AgentArgument = None, as_json: JsonOption =
 
 
 @app.command()
+def stats(run: RunArgument, as_json: JsonOption = False) -> None:
+    """What a run's agents used: time, model calls, tokens, money; and what was checked."""
+    from cis_provider.cli import stats as accounts
+    from cis_provider.cli.results import results
+
+    with _gatherer() as gather:
+        found, name, _position = gather.find(run)
+        view = gather.view(found, name)
+        given = results(gather, view)
+    accounts.show(accounts.stats_of(view.agents, given), run=name, as_json=as_json)
+
+
+@app.command()
 def retry(
     run: RunArgument,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id, ID, or place in the file.")],
