@@ -29,4 +29,4 @@ fi
 echo "installing what pyproject.toml and constraints.txt name into $venv"
 # --compile: without bytecode every Airflow process would compile Airflow again.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --compile \
-    --constraint constraints.txt --editable '.[local,dev]'
+    --constraint constraints.txt --editable '.[local,claude,acp,dev]'
