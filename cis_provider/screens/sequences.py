@@ -188,11 +188,8 @@ def _insert_lines(screen: Screen, count: int) -> None:
 
 def _delete_lines(screen: Screen, count: int) -> None:
     if screen.top <= screen.cursor.row <= screen.bottom:
-        top = screen.cursor.row
-        for _ in range(min(count, screen.bottom - top + 1)):
-            del screen.grid.rows[top]
-            screen.grid.rows.insert(screen.bottom, type(screen.row)(screen.columns, screen.blank))
-        screen.move(top, 0)
+        screen.grid.scroll_up(screen.cursor.row, screen.bottom, count, screen.blank)
+        screen.move(screen.cursor.row, 0)
 
 
 def _margins(screen: Screen, numbers: list[int]) -> None:

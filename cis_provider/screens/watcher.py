@@ -102,6 +102,10 @@ class ScreenWatcher:
         scene = self._scene(now)
         return [RuleTrace(rule, rule.when.check(scene)) for rule in self.book.for_version(self.version)]
 
+    def regions(self, now: float) -> Regions:
+        """Parts of the screen that the rules name."""
+        return self._scene(now).regions
+
     def _scene(self, now: float) -> Scene:
         frame = self.screen.frame(now)
         quiet = max(now - self._last_byte, 0.0) if self._last_byte is not None else 0.0
