@@ -5,43 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
+import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from . import anthropic, failures, openai_chat, openai_responses, side
 from .asked import Asked, Reply, shell_call
 from .records import Recorded, harmless
 from .sse import Event
+from .stage import Stage
 from .steps import Call, Failure, Step
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_log = logging.getLogger(__name__)
+
+
+class Api(NamedTuple):
+    """One API's own words."""
+
+    read: Callable[[Mapping[str, Any]], Asked]
+    plain: Callable[[Reply, Asked], dict[str, Any]]
+    events: Callable[[Reply, Asked], Iterator[Event]]
+
+
 _APIS = {
-    "messages": (anthropic, anthropic.message),
-    "chat/completions": (openai_chat, openai_chat.completion),
-    "responses": (openai_responses, openai_responses.response),
+    "messages": Api(anthropic.read, anthropic.message, anthropic.events),
+    "chat/completions": Api(openai_chat.read, openai_chat.completion, openai_chat.events),
+    "responses": Api(openai_responses.read, openai_responses.response, openai_responses.events),
 }
-
-
-class Script(Protocol):
-    """What the application needs of its server."""
-
-    models: tuple[str, ...]
-
-    def next(self, asked: Asked) -> tuple[int | None, Step]:
-        """The step of a main call."""
-
-    def record(self, recorded: Recorded) -> None:
-        """Note a request, before it is answered."""
-
-    async def released(self) -> None:
-        """Return when hanging calls are let go."""
 
 
 class Client:
@@ -82,152 +79,178 @@ class Client:
 class Application:
     """ASGI; one per server."""
 
-    def __init__(self, script: Script) -> None:
-        self._script = script
+    def __init__(self, stage: Stage, models: tuple[str, ...]) -> None:
+        self._stage, self._models = stage, models
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not spoken here")
         client = Client(receive, send)
         data = await client.body()
-        work = asyncio.ensure_future(self._answer(scope, data, client))
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        recorded = Recorded(
+            time=time.time(),
+            method=scope["method"],
+            path=scope["path"],
+            headers=harmless(headers),
+            body=_parsed(data),
+        )
+        work = asyncio.ensure_future(self._answer(recorded, client))
         gone = asyncio.ensure_future(client.gone())
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
+            else:
+                self._stage.gone(recorded)
+        except Exception:
+            _log.exception("no answer to %s %s", recorded.method, recorded.path)
+            raise
         finally:
             for task in (work, gone):
                 task.cancel()
             await asyncio.gather(work, gone, return_exceptions=True)
 
-    async def _answer(self, scope: Message, data: bytes, client: Client) -> None:
-        path = scope["path"].rstrip("/")
-        name = path.removeprefix("/v1").removeprefix("/").removeprefix("v1/")
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        body = _parsed(data)
-        recorded = Recorded(
-            time=time.time(), method=scope["method"], path=path or "/", headers=harmless(headers), body=body
-        )
-        if scope["method"] == "POST" and name in _APIS and isinstance(body, dict):
-            await self._call(name, body, recorded, client)
-        else:
-            await self._plain(name, recorded, client)
-
-    async def _plain(self, name: str, recorded: Recorded, client: Client) -> None:
-        """Everything that is no model call."""
-        models = self._script.models
-        status, answer = 200, dict[str, Any]()
-        if name == "messages/count_tokens":
-            recorded.side, answer = "count_tokens", anthropic.count_tokens(recorded.body or {})
-        elif name == "models" or name.startswith("models/"):
-            shape: ModuleType = anthropic if "anthropic-version" in recorded.headers else openai_chat
-            recorded.side, answer = "models", shape.models(models)
-            if name != "models":
-                answer = {**answer["data"][0], "id": name.removeprefix("models/")}
-        elif name == "":
-            recorded.side = "root"
-        else:
-            recorded.side = "unknown"
-            status = 400 if name in _APIS else 404
-            _, answer = failures.anthropic(Failure(status=status), time.time(), _serial())
-        recorded.status = status
-        self._script.record(recorded)
+    async def _answer(self, recorded: Recorded, client: Client) -> None:
+        name = recorded.path.strip("/").removeprefix("v1").strip("/")
+        if recorded.method == "POST" and name in _APIS and isinstance(recorded.body, dict):
+            await self._call(_APIS[name], recorded.body, recorded, client)
+            return
+        recorded.side, recorded.status, answer = self._plain(name, recorded)
+        self._stage.record(recorded)
         data = b"" if recorded.method == "HEAD" else json.dumps(answer).encode()
-        await client.whole(status, {"content-type": "application/json"}, data)
+        await client.whole(recorded.status, {"content-type": "application/json"}, data)
 
-    async def _call(self, name: str, body: dict[str, Any], recorded: Recorded, client: Client) -> None:
-        module, plain = _APIS[name]
-        asked = module.read(body)
+    def _plain(self, name: str, recorded: Recorded) -> tuple[str, int, dict[str, Any]]:
+        """What is no model call: its kind, and status and body of the answer."""
+        if name == "":
+            return "root", 200, {}
+        if name == "messages/count_tokens" and isinstance(recorded.body, dict):
+            return "count_tokens", 200, anthropic.count_tokens(recorded.body)
+        shape: ModuleType = anthropic if "anthropic-version" in recorded.headers else openai_chat
+        if name == "models":
+            return "models", 200, shape.models(self._models)
+        if name.startswith("models/"):
+            return "models", 200, shape.models((name.removeprefix("models/"),))["data"][0]
+        status = 400 if name in _APIS else 404
+        make = failures.anthropic if name.startswith("messages") else failures.openai
+        return "unknown", status, make(Failure(status=status), time.time(), _serial())[1]
+
+    async def _call(self, api: Api, body: dict[str, Any], recorded: Recorded, client: Client) -> None:
+        asked = api.read(body)
         recorded.api, recorded.model = asked.api, asked.model
         recorded.side = side.reason(asked, body)
         if recorded.side:
             step = Step(text=side.answer(recorded.side, body))
         else:
-            recorded.step, step = self._script.next(asked)
+            recorded.step, step = self._stage.next(asked)
+        calls, step = _calls(step, asked)
         recorded.status = step.failure.status if step.failure and not step.failure.in_stream else 200
-        self._script.record(recorded)
-        serial = _serial()
-        if step.hang == "before":
-            await self._script.released()
-        reply = Reply(text=step.text, calls=_calls(step, asked), usage=step.usage, serial=serial)
-        if step.nonsense:
-            await _nonsense(step.nonsense, client)
-        elif step.failure and not (step.failure.in_stream and asked.stream):
-            headers, error = _failure(step.failure, asked, serial)
-            await client.whole(
-                step.failure.status,
-                {"content-type": "application/json", **headers},
-                json.dumps(error).encode(),
-            )
-        elif asked.stream:
-            await self._stream(step, module.events(reply, asked), asked, serial, client)
-        else:
-            await self._whole(step, plain(reply, asked), list(module.events(reply, asked)), client)
+        self._stage.record(recorded)
+        performance = _Performance(
+            self._stage, recorded, step, asked, client, serial=_serial(), calls=calls, api=api
+        )
+        await performance.play()
 
-    async def _stream(
-        self, step: Step, events: Iterable[Event], asked: Asked, serial: str, client: Client
+
+class _Performance:
+    """One model call being answered."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        recorded: Recorded,
+        step: Step,
+        asked: Asked,
+        client: Client,
+        *,
+        serial: str,
+        calls: tuple[Call, ...],
+        api: Api,
     ) -> None:
-        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-        await client.begin(200, headers)
-        if step.failure:
-            first = list(events)[:1]
-            _, error = _failure(step.failure, asked, serial)
-            events = [*first, failures.in_stream(asked.api, error, serial)]
-        chunks = 0
-        async for event in self._paced(step, events):
-            await client.write(event.encode())
-            chunks += event.content
-            if step.cut_after is not None and chunks >= step.cut_after:
-                return  # an answer that is not ended: the server closes the connection
-        await client.write(b"", more=False)
+        self._stage, self._recorded, self._step, self._asked = stage, recorded, step, asked
+        self._client, self._serial, self._api = client, serial, api
+        self._reply = Reply(text=step.text, calls=calls, usage=step.usage, serial=serial)
 
-    async def _paced(self, step: Step, events: Iterable[Event]) -> AsyncIterator[Event]:
-        """Events at the step's pace, with its pause before the first chunk of content if it hangs there."""
-        hung = False
-        for event in events:
-            if step.hang == "middle" and event.content and hung:
-                await self._script.released()
-                hung = False
-            elif step.hang == "middle" and event.content:
-                hung = True
-            if step.every and event.content:
-                await asyncio.sleep(step.every)
-            yield event
-
-    async def _whole(self, step: Step, answer: dict[str, Any], events: list[Event], client: Client) -> None:
-        if step.hang == "middle":
-            await self._script.released()
-        if step.every:
-            await asyncio.sleep(step.every * sum(event.content for event in events))
-        data = json.dumps(answer).encode()
-        headers = {"content-type": "application/json"}
-        if step.cut_after is None:
-            await client.whole(200, headers, data)
+    async def play(self) -> None:
+        """Answer, as the step says."""
+        step = self._step
+        if step.hang == "before":
+            await self._stage.released(self._recorded)
+        if step.nonsense:
+            await self._client.whole(200, {"content-type": _TYPES[step.nonsense]}, _NONSENSE[step.nonsense])
+        elif step.failure and not (step.failure.in_stream and self._asked.stream):
+            headers, error = self._failure(step.failure)
+            data = json.dumps(error).encode()
+            await self._client.whole(
+                step.failure.status, {"content-type": "application/json", **headers}, data
+            )
+        elif self._asked.stream:
+            await self._stream(self._events(step.failure))
         else:
-            await client.begin(200, {**headers, "content-length": str(len(data))})
-            await client.write(data[: math.ceil(len(data) / 2)])
+            await self._whole()
+
+    def _events(self, failure: Failure | None) -> Iterator[Event]:
+        """The events of the stream; with a failure, its first and then the error."""
+        events = iter(self._api.events(self._reply, self._asked))
+        if failure is None:
+            yield from events
+        else:
+            yield next(events)
+            yield failures.in_stream(self._asked.api, self._failure(failure)[1], self._serial)
+
+    def _failure(self, failure: Failure) -> failures.Said:
+        make = failures.anthropic if self._asked.api == "anthropic" else failures.openai
+        return make(failure, time.time(), self._serial)
+
+    async def _stream(self, events: Iterable[Event]) -> None:
+        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        await self._client.begin(200, headers)
+        chunks, cut = 0, self._step.cut_after
+        for event in events:
+            if event.content:
+                if cut is not None and chunks >= cut:
+                    return  # an answer that is not ended: the server closes the connection
+                if self._step.hang == "middle" and chunks == 1:
+                    await self._stage.released(self._recorded)
+                await asyncio.sleep(self._step.every)
+                chunks += 1
+            await self._client.write(event.encode())
+        if cut is None:
+            await self._client.write(b"", more=False)
+
+    async def _whole(self) -> None:
+        """The plain answer. It takes as long as the stream would."""
+        if self._step.hang == "middle":
+            await self._stage.released(self._recorded)
+        chunks = sum(event.content for event in self._api.events(self._reply, self._asked))
+        await asyncio.sleep(self._step.every * chunks)
+        data = json.dumps(self._api.plain(self._reply, self._asked)).encode()
+        headers = {"content-type": "application/json"}
+        if self._step.cut_after is None:
+            await self._client.whole(200, headers, data)
+        else:
+            await self._client.begin(200, {**headers, "content-length": str(len(data))})
+            await self._client.write(data[: len(data) // 2])
 
 
-async def _nonsense(kind: str, client: Client) -> None:
-    types = {"json": "application/json", "sse": "text/event-stream", "html": "text/html"}
-    bodies = {
-        "json": b'{"id": "broken", "content": [{"type": ',
-        "sse": b'event: what\ndata: {"type": "no_such_event"\n\ndata: 7\n\n:\n\n',
-        "html": b"<html><head><title>Sign in</title></head><body>Sign in to the guest network</body></html>",
-    }
-    await client.whole(200, {"content-type": types[kind]}, bodies[kind])
+_TYPES = {"json": "application/json", "sse": "text/event-stream", "html": "text/html"}
+
+_NONSENSE = {
+    "json": b'{"id": "broken", "content": [{"type": ',
+    "sse": b'event: what\ndata: {"type": "no_such_event"}\n\ndata: {"id": \n\ndata: 7\n\n',
+    "html": b"<html><head><title>Sign in</title></head><body>Sign in to the guest network</body></html>",
+}
 
 
-def _failure(failure: Failure, asked: Asked, serial: str) -> failures.Said:
-    made = failures.anthropic if asked.api == "anthropic" else failures.openai
-    return made(failure, time.time(), serial)
-
-
-def _calls(step: Step, asked: Asked) -> tuple[Call, ...]:
+def _calls(step: Step, asked: Asked) -> tuple[tuple[Call, ...], Step]:
+    """The calls of a step, its shell command among them; a step that cannot be played becomes an error."""
     if step.run is None:
-        return step.calls
-    return (shell_call(step.run, asked.tools), *step.calls)
+        return step.calls, step
+    try:
+        return (shell_call(step.run, asked.tools), *step.calls), step
+    except LookupError as error:
+        return (), Step(failure=Failure(status=400, message=f"The script runs a command, but {error}"))
 
 
 def _parsed(data: bytes) -> Any:

@@ -25,6 +25,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     :param last_user: The last thing that a user said.
     :param tool_results: Results of tools after that, newest last.
     :param everything: All text of the request.
+    :param stream_usage: Whether a stream shall say how many tokens it used.
     """
 
     api: str
@@ -36,6 +37,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     tool_results: str = ""
     everything: str = ""
     tools: tuple[Offered, ...] = ()
+    stream_usage: bool = True
 
 
 class Reply(Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ def read(body: Mapping[str, Any]) -> Asked:
             for tool in body.get("tools") or []
             if tool.get("type") == "function"
         ),
+        stream_usage=bool((body.get("stream_options") or {}).get("include_usage")),
     )
 
 
@@ -58,7 +59,7 @@ def completion(reply: Reply, asked: Asked) -> dict[str, Any]:
 
 
 def events(reply: Reply, asked: Asked) -> Iterator[Event]:
-    """The same as a stream. Usage comes in the last chunk, as with ``stream_options.include_usage``."""
+    """The same as a stream. Usage comes in the last chunk, if ``stream_options.include_usage`` asks for it."""
 
     def chunk(delta: dict[str, Any], finish: str | None = None, *, content: bool = False) -> Event:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
@@ -79,7 +80,8 @@ def events(reply: Reply, asked: Asked) -> Iterator[Event]:
         for piece in pieces(call["function"]["arguments"]):
             yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, content=True)
     yield chunk({}, _finish(reply))
-    yield Event(None, {**base, "choices": [], "usage": _usage(reply)})
+    if asked.stream_usage:
+        yield Event(None, {**base, "choices": [], "usage": _usage(reply)})
     yield Event(None, "[DONE]")
 
 

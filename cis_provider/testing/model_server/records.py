@@ -21,6 +21,8 @@ class Recorded(Struct, kw_only=True, omit_defaults=True):
     :param side: Why it used no step: ``title``, ``probe``, ``models``, ... None: a main call.
     :param step: Number of the step from 0 that answered it; None: the default answer, or a side call.
     :param status: HTTP status of the answer.
+    :param hangs: It is being kept without an answer right now.
+    :param gone: The client left before the answer was complete.
     """
 
     time: float
@@ -33,6 +35,8 @@ class Recorded(Struct, kw_only=True, omit_defaults=True):
     side: str | None = None
     step: int | None = None
     status: int = 200
+    hangs: bool = False
+    gone: bool = False
 
     @property
     def main(self) -> bool:
