@@ -16,7 +16,8 @@ ALLOWED = {
     "model": set(),
     "wire": {"model"},
     "workspaces": {"model"},
-    "runtimes": {"model"},
+    "screens": {"model"},
+    "runtimes": {"model", "screens"},
     "worker": {"model", "wire", "workspaces", "runtimes"},
     "node": {"model", "wire", "workspaces", "runtimes", "worker"},
 }
