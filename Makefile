@@ -20,15 +20,15 @@ $(STAMP): pyproject.toml constraints.txt tools/make_venv.sh
 	@PYTHON="$(PYTHON)" bash tools/make_venv.sh $(VENV)
 	@touch $@
 
-demo: $(STAMP) ## Run the nightly dependency upgrade on a clone of this project
-	@$(BIN)/python tools/demo.py
+demo: $(STAMP) ## Run the nightly dependency upgrade on a clone of this project; AGENT=claude: with Claude Code
+	@$(BIN)/python tools/demo.py $(AGENT)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=dags/examples $(BIN)/mypy -p nightly_upgrade
-	MYPYPATH=dags/examples $(BIN)/mypy tools/demo.py tools/make_reference.py tools/terminal_svg.py
+	MYPYPATH=dags/examples $(BIN)/mypy tools/demo.py tools/demo_agent.py tools/make_reference.py tools/terminal_svg.py
 
 test: lint ## All checks and tests; ARGS="-k name" goes to pytest
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,9 +1,10 @@
 """
 The main job, in small: the nightly dependency upgrade, run on a clone of this project.
 
-``make demo`` calls it. It clones this repository into ``.demo/repository``, sets some pins back there,
-runs ``dags/examples/nightly-upgrade.yaml`` by ``cis dag up``, which shows the progress, the report, and the
-address of the run in the Airflow UI, and prints what is on the branch that came out.
+``make demo`` calls it; ``make demo AGENT=claude`` has Claude Code do the step that needs judgement. It clones
+this repository into ``.demo/repository``, sets some pins back there, runs the nightly upgrade of
+``dags/examples`` by ``cis dag up``, which shows the progress, the report, and the address of the run in the
+Airflow UI, and prints what is on the branch that came out.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXAMPLES = CHECKOUT / "dags" / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
+from demo_agent import AGENTS, cis_file  # noqa: E402
 from nightly_upgrade.errors import StepError  # noqa: E402
 from nightly_upgrade.git import git  # noqa: E402
 from nightly_upgrade.handover import unpack  # noqa: E402
@@ -39,6 +43,9 @@ SET_BACK = {
 
 def main() -> int:
     """Prepare, run, and show. The exit code is that of ``cis dag up``."""
+    if len(sys.argv) > 1 and sys.argv[1] not in AGENTS:
+        print(f"demo: AGENT={sys.argv[1]}: there is {', '.join(AGENTS)}", file=sys.stderr)
+        return 2
     try:
         repository = prepare_repository(CHECKOUT, CHECKOUT / ".demo" / "repository")
     except StepError as error:
@@ -47,10 +54,10 @@ def main() -> int:
     say(f"{repository} is a clone of this project with {len(SET_BACK)} pins set back:")
     print(git(repository, "diff", "--unified=0", "HEAD~1", "--", REQUIREMENTS))
 
-    say("running dags/examples/nightly-upgrade.yaml on it")
-    exit_code = cis(
-        "dag", "up", "-f", str(EXAMPLES / "nightly-upgrade.yaml"), "--name", RUN, *params(repository)
-    )
+    agent = sys.argv[1] if len(sys.argv) > 1 else ""
+    with file_of(agent) as (file, model):
+        say(f"running {file.name} on it" + (f"; {agent} asks {model}" if model else ""))
+        exit_code = cis("dag", "up", "-f", str(file), "--name", RUN, *params(repository))
     if exit_code not in (0, 1):  # 1: an agent failed, and the report says which; the others: there is no run
         return exit_code
 
@@ -60,6 +67,16 @@ def main() -> int:
         "`cis airflow password` lets you into the UI; `cis airflow stop` ends the demo's Airflow"
     )
     return exit_code
+
+
+@contextmanager
+def file_of(agent: str) -> Iterator[tuple[Path, str]]:
+    """The CIS file to run, and which model its agent asks, in words; without an agent there is none."""
+    if not agent:
+        yield EXAMPLES / "nightly-upgrade.yaml", ""
+        return
+    with cis_file(agent, EXAMPLES, CHECKOUT / ".demo") as found:
+        yield found
 
 
 def prepare_repository(source: Path, target: Path) -> Path:
