@@ -35,18 +35,23 @@ def runs(text: str) -> Iterator[tuple[str, int]]:
 
 
 class Row:
-    """One line. A wide character stands in its first cell, its second one is empty."""
+    """
+    One line. A wide character stands in its first cell, its second one is empty.
 
-    __slots__ = ("cells", "styles")
+    :ivar wrapped: Whether its text goes on in the next line because the screen was too narrow.
+    """
+
+    __slots__ = ("cells", "styles", "wrapped")
 
     def __init__(self, columns: int, style: Style = PLAIN) -> None:
         self.cells = [" "] * columns
         self.styles = [style] * columns
+        self.wrapped = False
 
     def copy(self) -> Row:
         """The same line, which no longer changes with this one."""
         row = Row.__new__(Row)
-        row.cells, row.styles = self.cells[:], self.styles[:]
+        row.cells, row.styles, row.wrapped = self.cells[:], self.styles[:], self.wrapped
         return row
 
     @property
@@ -81,6 +86,7 @@ class Row:
             self._split_wide(start, end)
             self.cells[start:end] = [" "] * (end - start)
             self.styles[start:end] = [style] * (end - start)
+            self.wrapped = self.wrapped and end < len(self.cells)
 
     def insert(self, column: int, count: int, style: Style) -> None:
         """Blanks at ``column``; what is there moves right, and out."""

@@ -48,6 +48,7 @@ class Screen:
     Feed it, and look at :meth:`frame`. Takes any bytes; never raises for what they say.
 
     :param on_reply: Gets what a terminal would answer to a program's questions (where the cursor is).
+    :param on_scroll: Gets each line that leaves the main screen at its top.
     """
 
     grid: Grid
@@ -56,10 +57,15 @@ class Screen:
     bottom: int
 
     def __init__(
-        self, columns: int = 120, rows: int = 40, on_reply: Callable[[bytes], None] | None = None
+        self,
+        columns: int = 120,
+        rows: int = 40,
+        on_reply: Callable[[bytes], None] | None = None,
+        on_scroll: Callable[[Row], None] | None = None,
     ) -> None:
         self.columns, self.rows = _sane(columns, rows)
         self.on_reply = on_reply
+        self.on_scroll = on_scroll
         self.head: list[str] = []
         self.titles: deque[tuple[float, str]] = deque(maxlen=_TITLES)
         self.notifications: deque[str] = deque(maxlen=16)
@@ -248,6 +254,7 @@ class Screen:
 
     def _wrap(self) -> None:
         if self.cursor.at_edge and 7 in self.modes:
+            self.row.wrapped = True
             self.line_feed()
             self.cursor.column = 0
         self.cursor.at_edge = False
@@ -261,6 +268,8 @@ class Screen:
     def _scrolled(self, row: Row) -> None:
         if len(self.head) < _HEAD_LINES:
             self.head.append(row.text)
+        if self.on_scroll is not None:
+            self.on_scroll(row)
 
     def _title(self, text: str) -> None:
         text = text[:_TITLE_LIMIT]
