@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cis_provider.model.options import PermissionPolicy
+from cis_provider.runtimes.acp.journal import Journal
+from cis_provider.runtimes.acp.kimi_records import KimiJournal
 from cis_provider.runtimes.acp.runtime import AcpRuntime
 from cis_provider.runtimes.base import Launch, Setting
 from cis_provider.runtimes.process import find_program
@@ -21,6 +23,9 @@ class KimiRuntime(AcpRuntime):
     def modes(self, policy: PermissionPolicy) -> list[str]:
         # Said also where it is the default: a conversation that `kimi -p` began has no questions any more.
         return ["plan"] if policy == "plan" else ["default"]
+
+    def journal(self, setting: Setting, conversation_id: str) -> Journal:
+        return KimiJournal(setting.env, conversation_id)
 
     def is_question(self, request: dict[str, Any]) -> bool:
         # Its AskUserQuestion has options of this form, where a form (`elicitation/create`) did not do.

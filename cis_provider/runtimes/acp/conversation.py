@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -103,14 +104,13 @@ class AcpConversation(Conversation):
 
     def _as_text(self, prompt: str) -> str:
         """
-        A prompt that only looks like a command is one line further down: agents answer an unknown ``/word``
-        by themselves, without a model, and that would pass for an answer.
+        A prompt that only looks like a command gets a line before it: Kimi answers an unknown ``/word``
+        by itself, without a model, and OpenCode not at all, and both would pass for the end of a turn.
         """
-        if prompt.startswith("/") and prompt[1:].split(maxsplit=1)[:1] not in [
-            [one] for one in self._commands
-        ]:
-            return f"\n{prompt}"
-        return prompt
+        word = prompt.strip().partition(" ")[0].partition("\n")[0]
+        if not word.startswith("/") or word[1:] in self._commands:
+            return prompt
+        return f"Task:\n{prompt}"
 
     async def events(self) -> AsyncIterator[Event]:
         while True:
@@ -153,15 +153,15 @@ class AcpConversation(Conversation):
             turn.trouble = self._locked_out
             return self._finish(turn, "end_turn", 0)
         self._is_first = False
-        self._journal.begin()
-        before = self._calls
+        await self._begin_journal()
+        before, used = self._calls, None
         watch = asyncio.create_task(self._watch_journal(turn))
         reason = "end_turn"
         try:
             message = {"sessionId": self._id, "prompt": [{"type": "text", "text": prompt}]}
             answer = await self._link.request("session/prompt", message)
             reason = str(answer.get("stopReason") or reason)
-            self._report_usage(_usage_of(answer.get("usage")))
+            used = _usage_of(answer.get("usage"))
         except Refused as refused:
             turn.trouble = turn.trouble or refused.trouble
         except Gone:
@@ -169,7 +169,7 @@ class AcpConversation(Conversation):
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-        await self._look(turn, final=True)
+        await self._look(turn, final=True, used=used)
         return self._finish(turn, reason, self._calls - before)
 
     def _finish(self, turn: Turn, reason: str, calls: int) -> None:
@@ -186,13 +186,18 @@ class AcpConversation(Conversation):
                 await self._cancel()
                 return
 
-    async def _look(self, turn: Turn, *, final: bool) -> None:
+    async def _begin_journal(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            await asyncio.to_thread(self._journal.begin)
+
+    async def _look(self, turn: Turn, *, final: bool, used: Usage | None = None) -> None:
         look = await asyncio.to_thread(self._peek, final)
         self._calls = max(self._calls, look.calls)
-        self._report_usage(look.usage)
-        # What a program's records say is more than the words that came over the protocol: they have the status.
-        if look.trouble is not None and (final or look.trouble.error_class in ("rate_limit", "quota")):
-            turn.trouble = look.trouble if turn.trouble is None or not turn.trouble.waiting else turn.trouble
+        self._report_usage(look.usage or used)
+        # Records say more than the words that came over the protocol: they have the status. But what the
+        # turn was interrupted for stays.
+        if look.trouble is not None and not (turn.trouble and turn.trouble.waiting):
+            turn.trouble = look.trouble
 
     def _peek(self, final: bool) -> Look:
         try:
@@ -258,7 +263,7 @@ class AcpConversation(Conversation):
 
 def _usage_of(usage: Any) -> Usage | None:
     """Of a ``session/prompt`` response: totals of the session, by the protocol's schema."""
-    if not isinstance(usage, dict):
+    if not isinstance(usage, dict) or not usage.get("totalTokens"):
         return None
     return Usage(
         input_tokens=int(usage.get("inputTokens") or 0),
