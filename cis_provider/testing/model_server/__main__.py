@@ -55,7 +55,7 @@ def _serve(path: Path, port: int, log: Path | None) -> None:
         signal.signal(number, lambda *_: ended.set())
     try:
         server.start()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise ConfigError(f"cannot listen on port {port}: {error}; 0 takes a free one") from error
     try:
         print(json.dumps({"url": server.url, "pid": os.getpid()}), flush=True)

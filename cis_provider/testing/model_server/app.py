@@ -8,72 +8,24 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import anthropic, failures, openai_chat, openai_responses, side
 from .asked import Asked, Reply, shell_call
+from .client import Client, Message, Receive, Send
+from .performance import Api, Performance
 from .records import Recorded, harmless
-from .sse import Event
 from .stage import Stage
 from .steps import Call, Failure, Step
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 _log = logging.getLogger(__name__)
-
-
-class Api(NamedTuple):
-    """One API's own words."""
-
-    read: Callable[[Mapping[str, Any]], Asked]
-    plain: Callable[[Reply, Asked], dict[str, Any]]
-    events: Callable[[Reply, Asked], Iterator[Event]]
-
 
 _APIS = {
     "messages": Api(anthropic.read, anthropic.message, anthropic.events),
     "chat/completions": Api(openai_chat.read, openai_chat.completion, openai_chat.events),
     "responses": Api(openai_responses.read, openai_responses.response, openai_responses.events),
 }
-
-
-class Client:
-    """The other end of one request: knows when it is gone, and can be waited on."""
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive, self.send = receive, send
-
-    async def body(self) -> bytes:
-        """The whole request body."""
-        parts = []
-        while True:
-            message = await self._receive()
-            parts.append(message.get("body", b""))
-            if message["type"] == "http.disconnect" or not message.get("more_body"):
-                return b"".join(parts)
-
-    async def gone(self) -> None:
-        """Return when the client closes its connection."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-    async def begin(self, status: int, headers: dict[str, str]) -> None:
-        """Status line and headers."""
-        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await self.send({"type": "http.response.start", "status": status, "headers": pairs})
-
-    async def write(self, data: bytes, *, more: bool = True) -> None:
-        """A part of the answer's body."""
-        await self.send({"type": "http.response.body", "body": data, "more_body": more})
-
-    async def whole(self, status: int, headers: dict[str, str], data: bytes) -> None:
-        """A complete answer."""
-        await self.begin(status, {"content-length": str(len(data)), **headers})
-        await self.write(data, more=False)
 
 
 class Application:
@@ -113,8 +65,8 @@ class Application:
 
     async def _answer(self, recorded: Recorded, client: Client) -> None:
         name = recorded.path.strip("/").removeprefix("v1").strip("/")
-        if recorded.method == "POST" and name in _APIS and isinstance(recorded.body, dict):
-            await self._call(_APIS[name], recorded.body, recorded, client)
+        if recorded.method == "POST" and name in _APIS and (asked := _read(_APIS[name], recorded.body)):
+            await self._call(_APIS[name], asked, recorded, client)
             return
         recorded.side, recorded.status, answer = self._plain(name, recorded)
         self._stage.record(recorded)
@@ -136,8 +88,8 @@ class Application:
         make = failures.anthropic if name.startswith("messages") else failures.openai
         return "unknown", status, make(Failure(status=status), time.time(), _serial())[1]
 
-    async def _call(self, api: Api, body: dict[str, Any], recorded: Recorded, client: Client) -> None:
-        asked = api.read(body)
+    async def _call(self, api: Api, asked: Asked, recorded: Recorded, client: Client) -> None:
+        body = recorded.body
         recorded.api, recorded.model = asked.api, asked.model
         recorded.side = side.reason(asked, body)
         if recorded.side:
@@ -145,102 +97,25 @@ class Application:
         else:
             recorded.step, step = self._stage.next(asked)
         calls, step = _calls(step, asked)
-        recorded.status = step.failure.status if step.failure and not step.failure.in_stream else 200
+        recorded.status = _status(step, asked)
         self._stage.record(recorded)
-        performance = _Performance(
-            self._stage, recorded, step, asked, client, serial=_serial(), calls=calls, api=api
-        )
+        reply = Reply(text=step.text, calls=calls, usage=step.usage, serial=_serial())
+        performance = Performance(self._stage, recorded, step, asked, client, reply=reply, api=api)
         await performance.play()
 
 
-class _Performance:
-    """One model call being answered."""
-
-    def __init__(
-        self,
-        stage: Stage,
-        recorded: Recorded,
-        step: Step,
-        asked: Asked,
-        client: Client,
-        *,
-        serial: str,
-        calls: tuple[Call, ...],
-        api: Api,
-    ) -> None:
-        self._stage, self._recorded, self._step, self._asked = stage, recorded, step, asked
-        self._client, self._serial, self._api = client, serial, api
-        self._reply = Reply(text=step.text, calls=calls, usage=step.usage, serial=serial)
-
-    async def play(self) -> None:
-        """Answer, as the step says."""
-        step = self._step
-        if step.hang == "before":
-            await self._stage.released(self._recorded)
-        if step.nonsense:
-            await self._client.whole(200, {"content-type": _TYPES[step.nonsense]}, _NONSENSE[step.nonsense])
-        elif step.failure and not (step.failure.in_stream and self._asked.stream):
-            headers, error = self._failure(step.failure)
-            data = json.dumps(error).encode()
-            await self._client.whole(
-                step.failure.status, {"content-type": "application/json", **headers}, data
-            )
-        elif self._asked.stream:
-            await self._stream(self._events(step.failure))
-        else:
-            await self._whole()
-
-    def _events(self, failure: Failure | None) -> Iterator[Event]:
-        """The events of the stream; with a failure, its first and then the error."""
-        events = iter(self._api.events(self._reply, self._asked))
-        if failure is None:
-            yield from events
-        else:
-            yield next(events)
-            yield failures.in_stream(self._asked.api, self._failure(failure)[1], self._serial)
-
-    def _failure(self, failure: Failure) -> failures.Said:
-        make = failures.anthropic if self._asked.api == "anthropic" else failures.openai
-        return make(failure, time.time(), self._serial)
-
-    async def _stream(self, events: Iterable[Event]) -> None:
-        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-        await self._client.begin(200, headers)
-        chunks, cut = 0, self._step.cut_after
-        for event in events:
-            if event.content:
-                if cut is not None and chunks >= cut:
-                    return  # an answer that is not ended: the server closes the connection
-                if self._step.hang == "middle" and chunks == 1:
-                    await self._stage.released(self._recorded)
-                await asyncio.sleep(self._step.every)
-                chunks += 1
-            await self._client.write(event.encode())
-        if cut is None:
-            await self._client.write(b"", more=False)
-
-    async def _whole(self) -> None:
-        """The plain answer. It takes as long as the stream would."""
-        if self._step.hang == "middle":
-            await self._stage.released(self._recorded)
-        chunks = sum(event.content for event in self._api.events(self._reply, self._asked))
-        await asyncio.sleep(self._step.every * chunks)
-        data = json.dumps(self._api.plain(self._reply, self._asked)).encode()
-        headers = {"content-type": "application/json"}
-        if self._step.cut_after is None:
-            await self._client.whole(200, headers, data)
-        else:
-            await self._client.begin(200, {**headers, "content-length": str(len(data))})
-            await self._client.write(data[: len(data) // 2])
+def _read(api: Api, body: Any) -> Asked | None:
+    """A body as a call; None: it has another shape, which the vendors answer with 400."""
+    try:
+        return api.read(body)
+    except (TypeError, AttributeError, KeyError):
+        return None
 
 
-_TYPES = {"json": "application/json", "sse": "text/event-stream", "html": "text/html"}
-
-_NONSENSE = {
-    "json": b'{"id": "broken", "content": [{"type": ',
-    "sse": b'event: what\ndata: {"type": "no_such_event"}\n\ndata: {"id": \n\ndata: 7\n\n',
-    "html": b"<html><head><title>Sign in</title></head><body>Sign in to the guest network</body></html>",
-}
+def _status(step: Step, asked: Asked) -> int:
+    if step.failure and not (step.failure.in_stream and asked.stream):
+        return step.failure.status
+    return 200
 
 
 def _calls(step: Step, asked: Asked) -> tuple[tuple[Call, ...], Step]:

@@ -124,8 +124,8 @@ def _kimi(place: _Place) -> dict[str, str]:
     (folder / "workspace-trust").mkdir(parents=True, exist_ok=True)
     (folder / "tui.toml").write_text("[upgrade]\nauto_install = false\n", encoding="utf-8")
     if place.retries is not None:
-        # The first try counts as one.
-        config = f"[loop_control]\nmax_retries_per_step = {place.retries + 1}\n"
+        # The first try is an attempt, too. Kimi Code before 2.1 calls it max_retries_per_step.
+        config = f"[loop_control]\nmax_attempts_per_step = {place.retries + 1}\n"
         (folder / "config.toml").write_text(config, encoding="utf-8")
     if place.workspace is not None:
         trusted = {"root": str(place.workspace), "trustedAt": 0}

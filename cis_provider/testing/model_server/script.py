@@ -47,11 +47,14 @@ def parse(source: str, name: str = "script") -> Script:
     try:
         node = yaml.compose(source, yaml.SafeLoader)
         data = yaml.safe_load(source)
+        start: Path = ("steps",) if isinstance(data, list) else ()
+        marks = dict(_marks(node, start)) if node is not None else {}
+    except RecursionError as error:
+        raise SpecError(f"{name}: too deep, or an alias that contains itself") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise SpecError(f"{at}: no YAML: {getattr(error, 'problem', None) or error}") from error
-    marks = dict(_marks(node, ())) if node is not None else {}
 
     def place(path: Path) -> str:
         while path and path not in marks:
@@ -201,7 +204,7 @@ def _tools(value: Any, given: dict[str, Any]) -> Step:
 
 
 def _tool(value: Any, given: dict[str, Any]) -> Step:
-    return say.tools(_call(value), **given)
+    return say.tools(_call(value, "tool"), **given)
 
 
 def _hang(value: Any, given: dict[str, Any]) -> Step:
