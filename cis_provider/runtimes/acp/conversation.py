@@ -93,13 +93,13 @@ class AcpConversation(Conversation):
         if self._turn is not None:
             raise PermanentAgentError("a turn runs already; wait for its end")
         text = self._runtime.with_system_prompt(self._setting, prompt) if self._is_first else prompt
-        size, limit = len(text.encode()), self._runtime.prompt_limit
+        size, limit = len(text.encode()), self._runtime.limit(self._setting)
         if limit and size > limit:
             raise PermanentAgentError(
                 f"the prompt has {size} bytes, and agent type {self._runtime.name!r} takes {limit}; shorten it, "
                 "or put the long part into a file of the workspace"
             )
-        turn = self._turn = Turn()
+        turn = self._turn = Turn(self._runtime.is_notice)
         self._spawn(self._run(turn, self._as_text(text)))
 
     def _as_text(self, prompt: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from cis_provider.errors import PermanentAgentError, TransientAgentError
 from cis_provider.runtimes.acp import settings
 from cis_provider.runtimes.acp.link import Gone, Link, Refused
-from cis_provider.runtimes.acp.trouble import Trouble
+from cis_provider.runtimes.acp.trouble import status_in
 from cis_provider.runtimes.base import Setting
 
 if TYPE_CHECKING:
@@ -164,9 +164,11 @@ class Opening:
             if trouble.error_class in ("login", "rate_limit", "quota"):
                 raise
             message = f"the agent refused {method}: {trouble.error}"
-            kind = TransientAgentError if _passes(trouble) else PermanentAgentError
+            # A conversation that is not there comes as any error: OpenCode calls it a failure of its service.
+            unknown = method in ("session/resume", "session/load") and not status_in(trouble.error)
+            kind = (
+                TransientAgentError
+                if trouble.error_class == "transient" and not unknown
+                else PermanentAgentError
+            )
             raise kind(message) from None
-
-
-def _passes(trouble: Trouble) -> bool:
-    return trouble.error_class == "transient"

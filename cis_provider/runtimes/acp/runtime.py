@@ -65,6 +65,14 @@ class AcpRuntime(ConversationRuntime):
         """Whether ``session/request_permission`` asks for a decision, not for leave to use a tool."""
         return False
 
+    def limit(self, setting: Setting) -> int:
+        """Bytes of UTF-8 that it takes as one prompt with this setting; 0: no limit that we know."""
+        return self.prompt_limit
+
+    def is_notice(self, text: str) -> bool:
+        """Whether a piece of the agent's text is its program's, about itself, and so no part of the answer."""
+        return False
+
     def journal(self, setting: Setting, conversation_id: str) -> Journal:
         """The program's own records of a conversation."""
         return Journal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cis_provider.runtimes.acp.tools import Tool
@@ -12,9 +13,14 @@ _REASONS: tuple[StopReason, ...] = ("end_turn", "max_tokens", "max_turn_requests
 
 
 class Turn:
-    """What happened since a prompt was sent."""
+    """
+    What happened since a prompt was sent.
 
-    def __init__(self) -> None:
+    :param is_notice: See :meth:`AcpRuntime.is_notice`; such text is told as a thought.
+    """
+
+    def __init__(self, is_notice: Callable[[str], bool] = lambda text: False) -> None:
+        self._is_notice = is_notice
         self.tools: dict[str, Tool] = {}
         self.denied: list[str] = []
         self.cancelled = False
@@ -76,6 +82,7 @@ class Turn:
 
     def _chunk(self, content: Any, *, thought: bool) -> Output | None:
         text = str(content.get("text") or "") if isinstance(content, dict) else ""
+        thought = thought or self._is_notice(text)
         if text and not thought:
             self._text.append(text)
         return Output(text=text, thought=thought) if text else None
