@@ -1,0 +1,122 @@
+"""Where Claude Code is, and how it is started."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cis_provider.errors import PermanentAgentError
+from cis_provider.model.options import AgentOptions, McpServer
+from cis_provider.model.placeholders import substitute
+from cis_provider.runtimes.base import Setting
+
+INSTALL = "pip install 'cis-provider[claude]' brings it, as does npm install -g @anthropic-ai/claude-code"
+
+_MODES = {"ask": "default", "accept-edits": "acceptEdits", "plan": "plan", "everything": "bypassPermissions"}
+
+#: What every agent's Claude is told: it is not to phone home, to update itself, or to repeat failed calls for
+#: minutes (10 times by default, on a wrong key, too). The agent's own environment wins.
+_DEFAULTS = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "CLAUDE_CODE_MAX_RETRIES": "3",
+}
+
+
+def bundled_program() -> Path | None:
+    """The binary in the package ``claude-agent-sdk``, if that is installed. Imports nothing of it."""
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    if spec is None or spec.origin is None:
+        return None
+    program = Path(spec.origin).parent / "_bundled" / "claude"
+    return program if os.access(program, os.X_OK) else None
+
+
+def find_claude(options: AgentOptions, path: str) -> list[str]:
+    """
+    Program and leading arguments: ``program`` of the agent, else ``claude`` on its ``PATH``, else the bundled one.
+
+    :raises PermanentAgentError: There is none.
+    """
+    wanted = list(options.program)
+    if found := shutil.which(wanted[0] if wanted else "claude", path=path):
+        return [found, *wanted[1:]]
+    if not wanted and (bundled := bundled_program()):
+        return [str(bundled)]
+    name = wanted[0] if wanted else "claude"
+    raise PermanentAgentError(f"Claude Code: {name!r} is not there or not executable; {INSTALL}")
+
+
+def headless(setting: Setting) -> list[str]:
+    """The command that one talks with over its pipes."""
+    return [
+        *find_claude(setting.options, setting.env.get("PATH", os.defpath)),
+        "--output-format=stream-json",
+        "--input-format=stream-json",
+        "--verbose",
+        "--permission-prompt-tool=stdio",
+        *_common(setting, setting.resume),
+    ]
+
+
+def terminal(setting: Setting, conversation_id: str) -> list[str]:
+    """The command for a human at a terminal, in the same conversation."""
+    return [
+        *find_claude(setting.options, setting.env.get("PATH", os.defpath)),
+        *_common(setting, conversation_id),
+    ]
+
+
+def _common(setting: Setting, resume: str) -> list[str]:
+    options = setting.options
+    # `--flag=value`: a value that begins with a dash stays a value.
+    words = [f"--permission-mode={_MODES[options.permissions.policy]}"]
+    if resume:
+        words.append(f"--resume={resume}")
+    if options.model:
+        words.append(f"--model={options.model}")
+    if options.effort:
+        words.append(f"--effort={options.effort}")
+    if options.system_prompt:
+        words.append(f"--append-system-prompt={options.system_prompt}")
+    if options.tools:
+        words.append(f"--tools={','.join(options.tools)}")
+    if options.denied_tools:
+        words.append(f"--disallowedTools={','.join(options.denied_tools)}")
+    if options.permissions.allow:
+        words.append(f"--allowedTools={','.join(options.permissions.allow)}")
+    if options.mcp_servers:
+        words.append(f"--mcp-config={_mcp_file(setting)}")
+    return [*words, *options.args]
+
+
+def _mcp_file(setting: Setting) -> Path:
+    """A file of the session's own, mode 0600: on a command line everybody could read the keys."""
+    servers = {name: _server(one, setting.env) for name, one in setting.options.mcp_servers.items()}
+    path = setting.folder / "mcp.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
+    return path
+
+
+def _server(server: McpServer, env: Mapping[str, str]) -> dict[str, Any]:
+    # Claude Code fills in ${NAME} from its environment: no secret reaches the disk.
+    if server.url:
+        return {"type": "http", "url": server.url, "headers": dict(server.headers)}
+    for value in server.env.values():
+        substitute(value, env.get)
+    return {"command": server.command[0], "args": list(server.command[1:]), "env": dict(server.env)}
+
+
+def environment(setting: Setting) -> dict[str, str]:
+    """The agent's environment, and what Claude Code needs besides."""
+    env = _DEFAULTS | setting.env
+    if setting.options.permissions.policy == "everything" and os.geteuid() == 0:
+        # Claude Code refuses that mode to root, but in a sandbox; the file's author has said the word.
+        env["IS_SANDBOX"] = "1"
+    return env
