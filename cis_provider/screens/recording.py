@@ -2,17 +2,19 @@
 Recordings of terminals: asciicast v2 and v3 (docs.asciinema.org/manual/asciicast), or the bytes alone.
 
 v2 counts seconds from the start, v3 from the event before. Events: ``o`` output, ``i`` input, ``r`` resize,
-``m`` marker, ``x`` exit with a status; others are passed over, as the format wants.
+``m`` marker, ``x`` exit with a status; others are passed over, as the format wants. Any of them may be gzipped.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -63,10 +65,10 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with path.open("rb") as file:
+            with _opened(path) as file:
                 first = file.readline(_LINE_LIMIT)
-        except OSError as error:
-            raise UsageError(f"recording {path} cannot be read: {error.strerror or error}") from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise UsageError(f"recording {path} cannot be read: {_why(error)}") from error
         header = _json(first)
         self.raw = not (isinstance(header, dict) and "version" in header)
         self._relative = False
@@ -80,8 +82,8 @@ class Recording:
         """
         try:
             yield from self._bytes() if self.raw else self._lines()
-        except OSError as error:
-            raise UsageError(f"recording {self.path} cannot be read: {error.strerror or error}") from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise UsageError(f"recording {self.path} cannot be read: {_why(error)}") from error
 
     def _header(self, header: Any) -> Header:
         version = header["version"]
@@ -101,13 +103,13 @@ class Recording:
         )
 
     def _bytes(self) -> Iterator[Event]:
-        with self.path.open("rb") as file:
+        with _opened(self.path) as file:
             while chunk := file.read(_CHUNK):
                 yield Event(0.0, "o", chunk)
 
     def _lines(self) -> Iterator[Event]:
         at = 0.0
-        with self.path.open("rb") as file:
+        with _opened(self.path) as file:
             file.readline(_LINE_LIMIT)
             for number, line in enumerate(iter(lambda: file.readline(_LINE_LIMIT), b""), start=2):
                 if not line.strip() or line.startswith(b"#"):
@@ -122,6 +124,16 @@ class Recording:
                     )
                 at = event.at
                 yield event
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(path)) if gzipped else path.open("rb")
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _event(line: bytes, since: float) -> Event | None:

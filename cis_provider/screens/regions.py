@@ -78,7 +78,8 @@ def _whole(frame: Frame, start: int, end: int) -> Lines:
 
 
 _TOP, _BOTTOM, _SIDE = "╭┌┏╔", "╰└┗╚", "│┃║"
-_TOP_EDGE = re.compile(rf"[{_TOP}][─━═].*[╮┐┓╗]")
+#: A title may stand in it: ``╭ title ───╮``.
+_TOP_EDGE = re.compile(rf"[{_TOP}][─━═ ].*[╮┐┓╗]")
 _BOTTOM_EDGE = re.compile(rf"[{_BOTTOM}][─━═].*[╯┘┛╝]")
 #: A line across the screen, which may carry a label.
 _RULE = re.compile(r"^\s*[─━═▔▁]{10,}|^[─━═▔▁]{3,} .* [─━═▔▁]{3,}$")

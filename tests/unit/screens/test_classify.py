@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,16 @@ def test_a_line_in_the_middle_that_is_no_event_is_told(cast):
         judged(cast(V3, "[1, 2]", [0, "o", "work"]))
     with pytest.raises(UsageError, match="line 2"):
         judged(cast(V3, [-1, "o", "x"], [0, "o", "work"]))
+
+
+def test_a_gzipped_one_is_read_and_a_broken_one_is_told(cast, tmp_path):
+    plain = cast(V3, [1, "o", "work"])
+    zipped = tmp_path / "b.cast.gz"
+    zipped.write_bytes(gzip.compress(plain.read_bytes()))
+    assert judged(zipped) == ("working", None)
+    zipped.write_bytes(zipped.read_bytes()[:-12])
+    with pytest.raises(UsageError, match="cannot be read"):
+        judged(zipped)
 
 
 def test_other_versions_and_files_that_are_not_there_are_told(cast, tmp_path):

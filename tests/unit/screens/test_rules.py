@@ -157,6 +157,7 @@ def test_a_region_is_cut_out_of_the_screen(cut, left):
         ("said\n╭────╮\n│ ❯  │\n╰────╯\nhint", [" ❯"], ["said"], ["hint"]),
         ("said\n────────────\n❯ hi\n────────────\n  hint", ["❯ hi"], ["said"], ["  hint"]),
         ("╭──╮\n│ 1│\n╰──╯\n╭─ title ─╮\n│ a     │ │\n╰─────────╯", [" a     │"], None, []),
+        ("╭──╮\n│ 1│\n╰──╯\n╭ shell ─╮\n│ $      │\n╰────────╯", [" $"], None, []),
         ("╭──╮\n│ 1│\n╰──╯\n────────────\nb\n──────── x ───", ["b"], None, []),
         ("no box", [], [], []),
     ],
