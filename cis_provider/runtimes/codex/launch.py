@@ -11,7 +11,7 @@ import msgspec
 from cis_provider.errors import PermanentAgentError
 from cis_provider.model.options import AgentOptions, McpServer
 from cis_provider.runtimes.base import Launch, Setting
-from cis_provider.runtimes.codex.permissions import mode, switched_off
+from cis_provider.runtimes.codex.permissions import mode, switched_off, terminal_mode
 
 #: Variables with an API key, in this order; the app-server itself reads none of them.
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
@@ -65,10 +65,7 @@ def plan(setting: Setting) -> Plan:
             f"config of a codex agent: {error}; it has overrides, questions and retry_patience"
         ) from error
     servers, env = _servers(options, setting.env)
-    approval, sandbox = mode(options.permissions)
     overrides: dict[str, Any] = {
-        "approval_policy": approval,
-        "sandbox_mode": sandbox,
         "check_for_update_on_startup": False,
         # Its terminal interface would leave a server and an updater behind.
         "features.daemon_auto_start": False,
@@ -111,11 +108,14 @@ def server_argv(program: list[str], made: Plan, options: AgentOptions) -> list[s
 
 def thread_parameters(setting: Setting, made: Plan, provider: dict[str, Any]) -> dict[str, Any]:
     """``ThreadStartParams`` and the like of ``ThreadResumeParams``."""
-    params: dict[str, Any] = {"cwd": str(setting.workspace)}
-    overrides = made.overrides
-    for key, name in (("approval_policy", "approvalPolicy"), ("sandbox_mode", "sandbox"), ("model", "model")):
-        if key in overrides:
-            params[name] = overrides[key]
+    approval, sandbox = mode(setting.options.permissions)
+    params: dict[str, Any] = {
+        "cwd": str(setting.workspace),
+        "approvalPolicy": approval,
+        "sandbox": sandbox,
+    }
+    if "model" in made.overrides:
+        params["model"] = made.overrides["model"]
     if setting.options.system_prompt:
         params["developerInstructions"] = setting.options.system_prompt
     if provider:
@@ -127,8 +127,11 @@ def terminal(
     program: list[str], made: Plan, provider: dict[str, Any], conversation_id: str, setting: Setting
 ) -> Launch:
     """``codex resume ID`` for a human."""
+    approval, sandbox = terminal_mode(setting.options.permissions)
     overrides = {**made.overrides, **provider}
     overrides |= {
+        "approval_policy": approval,
+        "sandbox_mode": sandbox,
         # Its own question about the folder, whose "no" would end it: project settings stay unread as before.
         f"projects.{toml(str(setting.workspace))}.trust_level": "untrusted",
     }

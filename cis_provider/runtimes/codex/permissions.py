@@ -58,6 +58,15 @@ def mode(permissions: Permissions) -> tuple[Approval, Sandbox]:
     return _POLICIES[permissions.policy]
 
 
+def terminal_mode(permissions: Permissions) -> tuple[Approval, Sandbox]:
+    """
+    The same for its terminal interface, whose settings have no ``untrusted`` any more (0.169.0): where nothing
+    can be written it asks for every change, which is the nearest.
+    """
+    approval, sandbox = mode(permissions)
+    return ("on-request", "read-only") if approval == "untrusted" else (approval, sandbox)
+
+
 def decide(permissions: Permissions, wish: Wish) -> tuple[Literal["allow", "reject", "ask"], str]:
     """What happens to a wish, and by which part of the agent's file."""
     for pattern in permissions.allow:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from cis_provider.errors import PermanentAgentError, TransientAgentError
 from cis_provider.model.text import plain_text
 from cis_provider.runtimes.base import Setting
+from cis_provider.runtimes.codex.listener import Listener
 from cis_provider.runtimes.events import Ended
-from cis_provider.runtimes.jsonrpc import JsonRpc, RequestId, RpcClosed, RpcError
+from cis_provider.runtimes.jsonrpc import JsonRpc, RpcClosed, RpcError
 from cis_provider.runtimes.process import AgentProcess, spawn
 
 #: Seconds for an answer that needs no model. The slowest seen was 0.3 s.
@@ -43,8 +43,7 @@ class AppServer:
         argv: list[str],
         setting: Setting,
         extra: dict[str, str],
-        on_request: Callable[[RequestId, str, dict[str, Any]], None],
-        on_notification: Callable[[str, dict[str, Any]], None],
+        listener: Listener,
     ) -> AppServer:
         """
         :param extra: Variables besides the setting's.
@@ -52,7 +51,9 @@ class AppServer:
         :raises TransientAgentError: It cannot be started now.
         """
         process = await spawn(argv, setting, env={**setting.env, **extra})
-        return cls(process, JsonRpc(process.stdout, process.stdin, on_request, on_notification))
+        return cls(
+            process, JsonRpc(process.stdout, process.stdin, listener.on_request, listener.on_notification)
+        )
 
     async def greet(self, version: str) -> str:
         """``initialize``; its version, empty if it does not say."""
