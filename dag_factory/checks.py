@@ -17,6 +17,7 @@ from cis_provider.runtimes.registry import KNOWN_TYPES, known_types
 from dag_factory import graph, params, templates, timing
 from dag_factory.diagnostics import Diagnostic, did_you_mean
 from dag_factory.document import Path
+from dag_factory.option_checks import check_options
 from dag_factory.placeholders import malformed
 from dag_factory.view import AgentView, FileView
 
@@ -194,6 +195,9 @@ def _check_templates(file: FileView) -> None:
         # A dependency that does not exist is reported by itself.
         deps = [dep for dep in agent.deps if dep in known]
         _check_text(file, agent, (*agent.path, "prompt"), agent.data.get("prompt"), deps=deps, bash=shell)
+        for key in ("system_prompt", "check"):
+            text, script = agent.data.get(key), key == "check"
+            _check_text(file, agent, (*agent.path, key), text, deps=deps, bash=script, settled=True)
         _check_env(file, agent.data.get("env"), (*agent.path, "env"), agent, deps)
         workspace = agent.data.get("workspace")
         if isinstance(workspace, str):
@@ -234,7 +238,7 @@ def _check_text(
     if not templates.has_template(text):
         return
     whose = f'agent "{agent.id}": ' if agent else ""
-    shell = agent is not None and agent.type == "shell"
+    shell = bash or (agent is not None and agent.type == "shell")
     lines = text.split("\n")
     for mistake in templates.template_mistakes(text, shell=shell, deps=deps):
         offset = sum(len(line) + 1 for line in lines[: mistake.line])
@@ -284,4 +288,5 @@ _CHECKS: tuple[Callable[[FileView], None], ...] = (
     _check_templates,
     _check_timing,
     _check_params,
+    check_options,
 )

@@ -31,6 +31,8 @@ CODES: dict[str, str] = {
     "F109": "a param whose schema or default cannot work",
     "F110": "two keys that mean the same",
     "F111": "no scope",
+    "F112": "a key that makes no sense for the agent's type",
+    "F113": "settings that the agent's runtime does not know",
     "F201": "two agents with one id",
     "F202": "a dependency that does not exist",
     "F203": "dependencies that form a cycle",

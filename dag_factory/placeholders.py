@@ -1,8 +1,9 @@
 """
 ``${NAME}`` in the keys of a CIS file that shape its DAG, settled when the file is loaded.
 
-In ``env`` and in prompts they stay as they are: those are read on the node, when the agent runs, so that
-no secret gets into Airflow's database. In a shell agent's command ``${...}`` is bash's own.
+In ``env``, ``headers``, ``config`` and in prompts they stay as they are: those are read on the node, when
+the agent runs, so that no secret gets into Airflow's database. In a shell agent's command and in ``check``
+``${...}`` is bash's own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from dag_factory.document import Document, Path
 Lookup = Callable[[str], str | None]
 
 #: Keys whose text is not settled at load, with everything below them.
-LEFT_ALONE = frozenset({"env", "prompt", "command"})
+LEFT_ALONE = frozenset({"env", "prompt", "command", "check", "config", "output_schema"})
+
+#: The same for one of ``mcp_servers``, whose command is no prompt.
+_LEFT_ALONE_OF_SERVER = frozenset({"env", "headers"})
 
 _MALFORMED_HINT = "write ${NAME}, ${NAME:-default}, or $${ for a plain ${"
 
@@ -76,9 +80,11 @@ class _Settler:
         if isinstance(value, str):
             return self._text(value, path) if "${" in value else value
         if isinstance(value, dict):
+            alone = LEFT_ALONE
+            if "mcp_servers" in path:
+                alone = frozenset() if path[-1] == "mcp_servers" else _LEFT_ALONE_OF_SERVER
             return {
-                key: item if key in LEFT_ALONE else self.settle(item, (*path, key))
-                for key, item in value.items()
+                key: item if key in alone else self.settle(item, (*path, key)) for key, item in value.items()
             }
         if isinstance(value, list):
             return [self.settle(item, (*path, index)) for index, item in enumerate(value)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dag_factory.checks import RUN_OUTCOME
+from dag_factory.option_keys import plain_options
 from dag_factory.scopes import pool_of
 from dag_factory.spec import AgentSpec, DagSpec, FolderWorkspace, FromWorkspace, RepoWorkspace, resolve_agents
 from dag_factory.timing import parse_start_date
@@ -154,6 +155,10 @@ def _arguments(agent: AgentSpec, position: int, *, base_folder: str) -> dict[str
         arguments["rollback"] = True
     if agent.account:
         arguments["account"] = agent.account
+    if agent.connection:
+        arguments["agent_conn_id"] = agent.connection
+    if options := plain_options(agent):
+        arguments["options"] = options
     if agent.description:
         arguments["doc_md"] = agent.description + "\n"
     return arguments

@@ -7,12 +7,25 @@ made of them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from cis_provider.model.session import Exclusive
-from dag_factory import values
+from dag_factory.kinds import (
+    Account,
+    Count,
+    Duration,
+    Env,
+    Model,
+    Name,
+    Positive,
+    Priority,
+    Scope,
+    Switch,
+    When,
+)
+from dag_factory.option_keys import SHELL_TOO, OptionKeys
 
 #: Another name for a key: the model's own, and the one that a file may use as well.
 ALIASES = {"prompt": "command", "name": "dag_id"}
@@ -32,56 +45,14 @@ def _workspace_form(value: Any) -> str | None:
     return None
 
 
-_DURATION_SCHEMA = {
-    "anyOf": [
-        {"type": "number", "exclusiveMinimum": 0},
-        {
-            "type": "string",
-            "pattern": r"^([0-9]+|(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?|.*\$\{.+)$",
-        },
-    ],
-    "description": "Seconds, or a text such as 5m, 1h30m, 2d",
-}
-_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": values.MAX_NAME_BYTES}
-_WHOLE_SCHEMA = {
-    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^([0-9]+|.*\$\{.+)$"}]
-}
-_ENV_SCHEMA = {
-    "type": "object",
-    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-    "additionalProperties": {"type": ["string", "number", "boolean"]},
-}
-
-_SCOPE_SCHEMA = {
-    "type": "string",
-    "pattern": r"^(global|(project|user|type):.+|.*(\{\{|\{%|\$\{).*)$",
-    "examples": ["project:my-app", "user:anna", "type:backup", "global"],
-}
-
-Name = Annotated[str, BeforeValidator(values.name), WithJsonSchema(_NAME_SCHEMA)]
-Scope = Annotated[str, BeforeValidator(values.scope), WithJsonSchema(_SCOPE_SCHEMA)]
-Account = Annotated[str, BeforeValidator(values.account)]
-Duration = Annotated[float, BeforeValidator(values.duration), WithJsonSchema(_DURATION_SCHEMA)]
-Count = Annotated[int, BeforeValidator(values.whole), Field(ge=0), WithJsonSchema(_WHOLE_SCHEMA)]
-Positive = Annotated[int, BeforeValidator(values.whole), Field(ge=1), WithJsonSchema(_WHOLE_SCHEMA)]
-Switch = Annotated[bool, BeforeValidator(values.switch), WithJsonSchema({"type": "boolean"})]
-Env = Annotated[dict[str, str], BeforeValidator(values.env), WithJsonSchema(_ENV_SCHEMA)]
-Priority = Literal["p0", "p1", "p2", "p3"]
-When = Literal["success", "failure", "always"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class FolderWorkspace(_Model):
+class FolderWorkspace(Model):
     """A folder."""
 
     path: str = Field(min_length=1, description="Absolute, or relative to the workspace root")
     shared: Switch = Field(False, description="Several agents may be in it at a time")
 
 
-class RepoWorkspace(_Model):
+class RepoWorkspace(Model):
     """A git worktree on its own branch."""
 
     repo: str = Field(
@@ -90,7 +61,7 @@ class RepoWorkspace(_Model):
     ref: str = Field("", description="Branch, tag or commit; by default what HEAD of the repository is")
 
 
-class FromWorkspace(_Model):
+class FromWorkspace(Model):
     """A worktree at the commit of an agent that ran before; a copy of its folder where there is no git."""
 
     from_: Name = Field(alias="from", description="Id of that agent")
@@ -109,7 +80,7 @@ Workspace = Annotated[
 ]
 
 
-class AgentDefaults(_Model):
+class AgentDefaults(OptionKeys):
     """What agents of a file have in common; an agent's own value wins, ``env`` is merged."""
 
     type: str | None = Field(None, min_length=1, description="claude, shell, ...: the runtime")
@@ -150,7 +121,7 @@ class AgentSpec(AgentDefaults):
     description: str = Field("", description="For people: Airflow shows it with the task")
 
 
-class DagSpec(_Model):
+class DagSpec(Model):
     """A CIS file: agents, and when they run."""
 
     name: Name = Field(description="Id of the DAG; by default the file's name")
@@ -189,12 +160,17 @@ class DagSpec(_Model):
 def resolve_agents(spec: DagSpec) -> list[AgentSpec]:
     """The agents with the file's defaults filled in and all ``env`` merged."""
     given = {name: getattr(spec.defaults, name) for name in spec.defaults.model_fields_set if name != "env"}
+    for_shell = {
+        name: v for name, v in given.items() if name not in OptionKeys.model_fields or name in SHELL_TOO
+    }
     common_env = {**spec.env, **spec.defaults.env}
     if not given and not common_env:
         return list(spec.agents)
     resolved = []
     for agent in spec.agents:
-        update: dict[str, Any] = {name: v for name, v in given.items() if name not in agent.model_fields_set}
+        # What drives a program is no business of a script: a file may have both.
+        common = for_shell if (agent.type or spec.defaults.type) == "shell" else given
+        update: dict[str, Any] = {name: v for name, v in common.items() if name not in agent.model_fields_set}
         if common_env:
             update["env"] = {**common_env, **agent.env}
         resolved.append(agent.model_copy(update=update))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import shlex
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -94,6 +96,42 @@ def whole(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise _problem("F103", f"must be a whole number, not {shown(value)}")
+
+
+def amount(value: Any) -> float:
+    """A number that may have a fraction. Also of text, because ``${NAME}`` gives text."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value.strip()):
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise _problem("F103", f"must be a number, not {shown(value)}")
+
+
+def words(value: Any) -> Any:
+    """A program and its arguments: a list, or text that is split as a shell would."""
+    if isinstance(value, str):
+        try:
+            value = shlex.split(value)
+        except ValueError as error:
+            raise _problem("F103", f"cannot be split into words: {str(error).lower()}") from None
+    if isinstance(value, list | tuple) and (not value or value[0] == ""):
+        raise _problem("F103", "must name a program")
+    return value
+
+
+def json_schema(value: Any) -> Any:
+    """A JSON schema (2020-12) in which nothing is wrong."""
+    if isinstance(value, dict):
+        import jsonschema
+
+        try:
+            jsonschema.Draft202012Validator.check_schema(value)
+        except jsonschema.SchemaError as error:
+            where = "".join(f"[{key!r}]" for key in error.path)
+            raise _problem(
+                "F103", f"is no JSON schema: {where}{': ' if where else ''}{error.message}"
+            ) from None
+    return value
 
 
 def switch(value: Any) -> bool:

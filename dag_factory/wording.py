@@ -11,6 +11,7 @@ from cis_provider.model.scope import ScopeKind
 from dag_factory.diagnostics import Diagnostic, did_you_mean
 from dag_factory.document import Document
 from dag_factory.document import Path as DataPath
+from dag_factory.option_keys import McpServerKeys, PermissionsKeys, SessionFrom
 from dag_factory.spec import (
     ALIASES,
     AgentDefaults,
@@ -26,6 +27,12 @@ _WORKSPACES: dict[str, type[BaseModel]] = {
     "folder": FolderWorkspace,
     "repository": RepoWorkspace,
     "agent": FromWorkspace,
+}
+
+_BELOW: dict[Any, type[BaseModel]] = {
+    "permissions": PermissionsKeys,
+    "mcp_servers": McpServerKeys,
+    "session": SessionFrom,
 }
 
 
@@ -63,6 +70,8 @@ def _whose(plain: dict[str, Any], loc: DataPath) -> str:
 
 
 def _reword(item: ErrorDetails, loc: DataPath) -> tuple[str, str, str]:
+    if len(loc) > 1 and loc[-1] == "text" and loc[-2] in ("permissions", "session"):
+        loc = loc[:-1]  # the name of a form, which is no key
     kind, key, value = item["type"], str(loc[-1]) if loc else "", item["input"]
     if kind == "extra_forbidden":
         known = _known_keys(loc)
@@ -90,7 +99,7 @@ def _reword(item: ErrorDetails, loc: DataPath) -> tuple[str, str, str]:
         return "F103", f"{subject}must be one of {', '.join(choices)}, not {shown(value)}", hint
     text = _KINDS.get(kind) or item["msg"]
     if kind == "greater_than_equal":
-        text = f"must be at least {item['ctx']['ge']}"
+        text = f"must be at least {item['ctx']['ge']:g}"
     if kind == "too_short":
         text = "must not be empty"
     if kind in ("string_too_long",):
@@ -132,9 +141,12 @@ _KINDS = {
 
 def _known_keys(loc: DataPath) -> list[str]:
     model: type[BaseModel] = DagSpec
+    inside = next((name for name in loc[:-1] if name in _BELOW), None)
     if "workspace" in loc[:-1]:
         form = loc[loc.index("workspace") + 1]
         model = _WORKSPACES.get(str(form), FolderWorkspace)
+    elif inside is not None:
+        model = _BELOW[str(inside)]
     elif loc[0] == "agents":
         model = AgentSpec
     elif loc[0] == "defaults" and len(loc) > 1:

@@ -25,7 +25,7 @@ from typer.main import get_command
 from cis_provider import errors, settings
 from cis_provider.cli.lazy import LazyGroup
 from cis_provider.cli.main import app
-from dag_factory import spec
+from dag_factory import kinds, option_keys, spec
 from dag_factory.diagnostics import CODES
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -38,16 +38,24 @@ _DEFAULTS_OF_AGENT = "What an agent does not say is taken from the file's `defau
 
 #: What people call the types of the models.
 _TYPES: tuple[tuple[Any, str], ...] = (
-    (spec.Name, "id"),
-    (spec.Duration, "duration"),
-    (spec.Count, "whole number, from 0"),
-    (spec.Positive, "whole number, from 1"),
-    (spec.Switch, "`true`, `false`"),
-    (spec.Env, "mapping of variables"),
+    (kinds.Name, "id"),
+    (kinds.Duration, "duration"),
+    (kinds.Count, "whole number, from 0"),
+    (kinds.Positive, "whole number, from 1"),
+    (kinds.Switch, "`true`, `false`"),
+    (kinds.Env, "mapping of variables"),
+    (kinds.Amount, "number, from 0"),
+    (kinds.Words, "text, or list of text"),
+    (kinds.Schema, "JSON schema"),
+    (option_keys.PermissionsKey, "a word, or a [mapping](#permissions)"),
+    (option_keys.SessionKey, "id, or `{from: AGENT}`"),
+    (dict[str, option_keys.McpServerKeys], "mapping of [servers](#a-server-in-mcp_servers)"),
+    (dict[str, str], "mapping of text"),
     (spec.Workspace, "folder, or a [form below](#workspace)"),
     (spec.AgentDefaults, "mapping, see [`agents`](#an-agent)"),
     (tuple[spec.AgentSpec, ...], "list of [agents](#an-agent)"),
     (tuple[str, ...], "list of ids"),
+    (option_keys.Config, "mapping"),
     (dict[str, Any], "mapping, see [params](../cis-file.md#params)"),
     (str, "text"),
 )
@@ -68,6 +76,8 @@ def cis_file() -> str:
     """The keys of a CIS file."""
     common = list(spec.AgentDefaults.model_fields)
     own = [name for name in spec.AgentSpec.model_fields if name not in common]
+    driving = list(option_keys.OptionKeys.model_fields)
+    common = [name for name in common if name not in driving]
     return _page(
         "Keys of a CIS file",
         "By example, with the reasons: [A CIS file](../cis-file.md). `cis schema` prints the same as a JSON "
@@ -77,6 +87,16 @@ def cis_file() -> str:
         "## An agent",
         f"{_DEFAULTS_OF_AGENT} `id`, `prompt`, `deps`, `when` and `description` are each agent's own.",
         _keys(spec.AgentSpec, [*own, *common]),
+        "### How its program is driven",
+        "For agents that are no scripts; `check` and `check_retries` are for `shell`, too. The values are "
+        "explained in [Driving an agent](../cis-file.md#driving-an-agent).",
+        _keys(option_keys.OptionKeys, driving),
+        "### `permissions`",
+        _sentence(inspect.getdoc(option_keys.PermissionsKeys) or ""),
+        _keys(option_keys.PermissionsKeys, option_keys.PermissionsKeys.model_fields),
+        "### A server in `mcp_servers`",
+        _sentence(inspect.getdoc(option_keys.McpServerKeys) or ""),
+        _keys(option_keys.McpServerKeys, option_keys.McpServerKeys.model_fields),
         "## Workspace",
         "Text is a folder. The other forms are mappings; see [Workspaces](../workspaces.md).",
         *(

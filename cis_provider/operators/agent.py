@@ -15,9 +15,11 @@ from cis_provider.errors import CisError, NodeUnreachable, PermanentAgentError, 
 from cis_provider.links.output import AgentOutputLink
 from cis_provider.listeners.sweep import triggerer_serves_node
 from cis_provider.model.duration import parse_duration
+from cis_provider.model.options import AgentOptions
 from cis_provider.model.session import Exclusive, SessionRecord
 from cis_provider.node.client import NodeClient
 from cis_provider.operators import turns
+from cis_provider.operators.options import plain
 from cis_provider.operators.outputs import UpstreamOutputs
 from cis_provider.operators.rendering import guarded
 from cis_provider.operators.request import build_request
@@ -65,6 +67,8 @@ class AgentOperator(BaseOperator):
         task of another run waits, rescheduled. ``agent``: to one agent at a time. ``no``: only numbers limit.
         Default: ``run``, for the global scope ``no``.
     :param max_workers: Agents of the DAG at work at once, whatever pool they are in; 0: no limit.
+    :param options: How its program is driven: model, permissions, MCP servers, check, budget and more; an
+        ``AgentOptions``, or a mapping of the same. (templated)
     :param account: Whose login it uses; a node may limit the agents of one account.
     :param priority: 0, the most urgent, to 3: the order in which agents get a place on the node.
     :param position: Place of the agent in its file, from 1; part of its name in ``cis dag ps``.
@@ -73,11 +77,12 @@ class AgentOperator(BaseOperator):
     :param deferrable: Whether to defer at all; an agent at work for an hour should not hold a worker.
     """
 
-    template_fields: Sequence[str] = ("prompt", "workspace", "env", "scope")
+    template_fields: Sequence[str] = ("prompt", "workspace", "env", "scope", "options")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "prompt": "bash",
         "env": "json",
         "workspace": "json",
+        "options": "json",
     }
     operator_extra_links = (AgentOutputLink(),)
     ui_color = "#d7e3fc"
@@ -96,6 +101,7 @@ class AgentOperator(BaseOperator):
         scope: str = "global",
         exclusive: Exclusive | None = None,
         max_workers: int = 0,
+        options: AgentOptions | Mapping[str, Any] | None = None,
         account: str = "",
         priority: int = 2,
         position: int = 0,
@@ -118,6 +124,8 @@ class AgentOperator(BaseOperator):
         self.timeout = parse_duration(timeout) if timeout is not None else None
         self.rollback = rollback
         self.max_workers = max_workers
+        # Plain values: Airflow renders those and keeps them with the DAG.
+        self.options = plain(options)
         self.account = account
         self.priority = priority
         self.position = position

@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from cis_provider.model.option_texts import Path, change_texts
 from cis_provider.model.placeholders import guard, unguard
 
 #: No script holds this: a shell's ``${#array[@]}`` must not begin a Jinja comment.
@@ -17,7 +18,7 @@ _NO_COMMENT = "\x00{#"
 @contextlib.contextmanager
 def guarded(operator: Any, jinja_env: jinja2.Environment) -> Iterator[jinja2.Environment]:
     """
-    Take ``${NAME}`` out of an operator's ``env`` and prompt while their templates are filled in.
+    Take ``${NAME}`` out of an operator's ``env``, prompt and options while their templates are filled in.
 
     What a template puts in, a run's params for example, is text: it must not become a placeholder.
 
@@ -35,8 +36,20 @@ def guarded(operator: Any, jinja_env: jinja2.Environment) -> Iterator[jinja2.Env
     prompt = guard(operator.prompt) if is_text else None
     if prompt:
         operator.prompt = prompt[0]
+    tokens: dict[Path, list[str]] = {}
+    if isinstance(operator.options, Mapping):
+        operator.options = change_texts(operator.options, lambda path, text: _guard(tokens, path, text))
     yield strict
+    if tokens:
+        operator.options = change_texts(
+            operator.options, lambda path, text: unguard(text, tokens[path]) if path in tokens else text
+        )
     if env and operator.env:
         operator.env = {name: unguard(text, env[name][1]) for name, text in operator.env.items()}
     if prompt:
         operator.prompt = unguard(operator.prompt, prompt[1])
+
+
+def _guard(tokens: dict[Path, list[str]], path: Path, text: str) -> str:
+    marked, tokens[path] = guard(text)
+    return marked

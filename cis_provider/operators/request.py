@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cis_provider.errors import PermanentAgentError
+from cis_provider.model.option_texts import texts_in
 from cis_provider.model.session import Exclusive, SessionKey, SessionRequest, WorkspaceRequest
 from cis_provider.model.text import variable_name
 from cis_provider.node_environment import values_for
+from cis_provider.operators.options import to_options
 from cis_provider.operators.turns import effective, settled_scope
+from cis_provider.runtimes.registry import check_config
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,6 +37,7 @@ class AgentFields(Protocol):
     scope: str
     exclusive: Exclusive | None
     max_workers: int
+    options: Mapping[str, Any] | None
     account: str
     timeout: float | None
     priority: int
@@ -45,7 +49,7 @@ def build_request(
 ) -> SessionRequest:
     """
     :param turn: Scopes that the run wants for itself.
-    :raises PermanentAgentError: A variable is unset, or the workspace names what is not there.
+    :raises PermanentAgentError: A variable is unset, an option cannot be, or the workspace names what is not there.
     :raises ConfigError: ``$CIS_HOME/env`` is of no use.
     :raises StoreError: Upstream outputs cannot be read.
     """
@@ -53,7 +57,10 @@ def build_request(
     shell = operator.agent_type == "shell"
     scope = settled_scope(operator.scope)
     env = {name: _text(name, value) for name, value in (operator.env or {}).items()}
-    secrets = values_for([*env.values(), *([] if shell else [operator.prompt])])
+    options = to_options(operator.options)
+    check_config(operator.agent_type, options.config)
+    of_options = [text for _, text in texts_in(operator.options or {})]
+    secrets = values_for([*env.values(), *of_options, *([] if shell else [operator.prompt])])
     _mask(secrets)
     return SessionRequest(
         key=SessionKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1),
@@ -74,6 +81,7 @@ def build_request(
         timeout=operator.timeout or 0.0,
         priority=operator.priority,
         position=operator.position,
+        options=options,
     )
 
 

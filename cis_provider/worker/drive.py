@@ -13,6 +13,7 @@ import msgspec
 from cis_provider.errors import AgentError, PermanentAgentError, StaleAnswer, TransientAgentError
 from cis_provider.model.blockage import Answer, Blockage, BlockageKind
 from cis_provider.model.duration import format_duration
+from cis_provider.model.option_texts import filled
 from cis_provider.runtimes import registry
 from cis_provider.runtimes.base import ConversationRuntime, Setting
 from cis_provider.runtimes.events import Ended, TurnEnded
@@ -161,7 +162,7 @@ class Drive:
             workspace=self._work.workspace,
             folder=self._work.folder,
             env=self._work.env,
-            options=self._options,
+            options=filled(self._options, self._work.request.secrets),
             resume=resume,
             on_process=self._work.on_process,
         )

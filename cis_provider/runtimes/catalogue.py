@@ -1,0 +1,104 @@
+"""The types of agent that come with this package, as data. Versions are those that the tests drive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cis_provider.model.capability import Capability
+from cis_provider.runtimes.descriptor import RuntimeDescriptor
+
+_ALL = frozenset(Capability)
+
+#: What an agent of the Agent Client Protocol can be told besides the options that all have.
+_ACP_CONFIG: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "mode": {"type": "string", "description": "Session mode, by the id that the agent has for it"},
+        "auth_method": {
+            "type": "string",
+            "description": "Way to log in, by the id that the agent has for it",
+        },
+    },
+}
+_STRICT_ACP_CONFIG = {**_ACP_CONFIG, "additionalProperties": False}
+_NO_CONFIG: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+BUILT_IN = (
+    RuntimeDescriptor(
+        type="claude",
+        display_name="Claude Code",
+        factory="cis_provider.runtimes.claude:ClaudeRuntime",
+        capabilities=_ALL,
+        requires=("claude_agent_sdk",),
+        program="claude",
+        tested=("2.1.0", "2.2.0"),
+        how_to_install="pip install 'cis-provider[claude]' (brings the program), "
+        "or npm install -g @anthropic-ai/claude-code",
+    ),
+    RuntimeDescriptor(
+        type="kimi",
+        display_name="Kimi Code",
+        factory="cis_provider.runtimes.kimi:KimiRuntime",
+        capabilities=_ALL,
+        config_schema=_STRICT_ACP_CONFIG,
+        program="kimi",
+        tested=("2.0.0", "2.2.0"),
+        how_to_install="npm install -g @moonshot-ai/kimi-code (needs Node 22.19 or newer)",
+    ),
+    RuntimeDescriptor(
+        type="opencode",
+        display_name="OpenCode",
+        factory="cis_provider.runtimes.opencode:OpenCodeRuntime",
+        capabilities=_ALL,
+        config_schema=_ACP_CONFIG,
+        program="opencode",
+        tested=("1.18.0", "1.19.0"),
+        how_to_install="npm install -g opencode-ai",
+    ),
+    RuntimeDescriptor(
+        type="codex",
+        display_name="Codex",
+        factory="cis_provider.runtimes.codex:CodexRuntime",
+        capabilities=_ALL,
+        program="codex",
+        tested=("0.160.0", "0.170.0"),
+        how_to_install="npm install -g @openai/codex",
+    ),
+    RuntimeDescriptor(
+        type="aider",
+        display_name="Aider",
+        factory="cis_provider.runtimes.aider:AiderRuntime",
+        capabilities=frozenset(
+            {
+                Capability.MODULE_REFACTORING,
+                Capability.ENGINE_CODE_INJECTION,
+                Capability.TEST_WRITING,
+                Capability.DOCUMENTATION,
+            }
+        ),
+        program="aider",
+        tested=("0.86.0", "0.87.0"),
+        how_to_install="pip install aider-chat, into an environment of its own",
+    ),
+    RuntimeDescriptor(
+        type="acp",
+        display_name="Any agent of the Agent Client Protocol",
+        factory="cis_provider.runtimes.acp:AcpRuntime",
+        config_schema=_STRICT_ACP_CONFIG,
+        how_to_install="install the agent that `program` names",
+    ),
+    RuntimeDescriptor(
+        type="terminal",
+        display_name="Any program with a terminal interface",
+        factory="cis_provider.runtimes.terminal:TerminalRuntime",
+        how_to_install="install the program that `program` names",
+    ),
+    RuntimeDescriptor(
+        type="shell",
+        display_name="A bash script",
+        factory="cis_provider.runtimes.shell:ShellRuntime",
+        config_schema=_NO_CONFIG,
+        program="bash",
+        how_to_install="apt install bash, dnf install bash, brew install bash",
+    ),
+)
