@@ -57,6 +57,7 @@ class Agent:
                     self._answers[message["id"]] = message.get("result")
                     self._answered.notify_all()
             elif message["method"] == "session/prompt":
+                self.cancelled.clear()
                 threading.Thread(target=self._prompt, args=(message,), daemon=True).start()
             elif message["method"] == "session/cancel":
                 self.cancelled.set()
@@ -108,9 +109,9 @@ class Agent:
         records = [json.loads(line) for line in self.file.read_text().splitlines()]
         return [record["prompt"] for record in records if "prompt" in record]
 
-    def update(self, kind: str, **fields: Any) -> None:
+    def update(self, what: str, **fields: Any) -> None:
         """Tell the client."""
-        update = {"sessionUpdate": kind, **fields}
+        update = {"sessionUpdate": what, **fields}
         self._send({"method": "session/update", "params": {"sessionId": self.session, "update": update}})
 
     def say(self, words: str, kind: str = "agent_message_chunk") -> None:
@@ -128,7 +129,6 @@ class Agent:
             return self._answers.pop(number)
 
     def _prompt(self, message: dict[str, Any]) -> None:
-        self.cancelled.clear()
         text = "".join(block.get("text", "") for block in message["params"]["prompt"])
         self.note({"prompt": text})
         word, _, rest = text.strip().splitlines()[-1].partition(" ")

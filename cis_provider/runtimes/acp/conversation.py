@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: Seconds between two looks into a program's own records while a turn runs.
 _LOOK_EVERY = 2.0
 
+_CANCEL_EVERY = 2.0
+
 
 class AcpConversation(Conversation):
     """See :class:`Conversation`. Agents with other ways are told apart by their :class:`AcpRuntime`."""
@@ -126,7 +128,7 @@ class AcpConversation(Conversation):
         if self._turn is None or self._link is None:
             return
         self._turn.cancelled = True
-        await self._cancel()
+        self._spawn(self._cancel(self._turn))
 
     async def stop(self) -> None:
         self._stopping = True
@@ -155,6 +157,8 @@ class AcpConversation(Conversation):
         self._is_first = False
         await self._begin_journal()
         before, used = self._calls, None
+        if turn.cancelled:
+            return self._finish(turn, "cancelled", 0)  # before it was sent
         watch = asyncio.create_task(self._watch_journal(turn))
         reason = "end_turn"
         try:
@@ -183,7 +187,7 @@ class AcpConversation(Conversation):
             await asyncio.sleep(_LOOK_EVERY)
             await self._look(turn, final=False)
             if turn.trouble is not None and not turn.cancelled:
-                await self._cancel()
+                self._spawn(self._cancel(turn))
                 return
 
     async def _begin_journal(self) -> None:
@@ -210,10 +214,12 @@ class AcpConversation(Conversation):
             self._usage = usage
             self._events.put_nowait(usage)
 
-    async def _cancel(self) -> None:
-        self._waiting.drop()
-        if self._link is not None:
+    async def _cancel(self, turn: Turn) -> None:
+        """Until it is over: a cancel that comes before the agent has begun with the prompt is lost in some."""
+        while self._turn is turn and self._link is not None:
+            self._waiting.drop()
             await self._link.notify("session/cancel", {"sessionId": self._id})
+            await asyncio.sleep(_CANCEL_EVERY)
 
     # What the agent says
 
