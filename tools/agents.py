@@ -267,9 +267,8 @@ def _call(
         raise Trouble(f"{what} took more than {PATIENCE} s") from None
     if done.returncode:
         said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        told = next(
-            (line for line in reversed(said) if "error" in line.lower()), said[-1] if said else "no message"
-        )
+        errors = [line for line in said if "error" in line.lower() and "complete log" not in line]
+        told = "; ".join((errors or said or ["no message"])[:3])
         raise Trouble(f"{what} failed with exit code {done.returncode}: {told}")
 
 
