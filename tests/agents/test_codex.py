@@ -345,7 +345,8 @@ async def test_a_used_up_account_is_a_quota_that_ends_at_its_reset(place: Place)
     ),
 )
 async def test_errors_have_a_class(place: Place, failure: Any, error_class: str) -> None:
-    with ModelServer([failure, text("Well again.")]) as server:
+    # Twice: after a full context it asks for a summary first.
+    with ModelServer([failure, text("Well again.", repeat=2)]) as server:
         async with place.talk(server) as talk:
             end = await talk.turn("go")
             # The program and its conversation are still good.

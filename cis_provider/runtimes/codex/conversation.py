@@ -26,6 +26,9 @@ _NO_LOGIN = (
     "CODEX_API_KEY or OPENAI_API_KEY, or a model provider of its own in config.toml"
 )
 
+#: Seconds for words that go with a decision.
+_STEER = 5.0
+
 
 class CodexConversation(Conversation):
     """
@@ -157,18 +160,20 @@ class CodexConversation(Conversation):
         denied = pending.request.wish() is not None and answer.option in (DECLINE.id, CANCEL.id)
         if denied and listener.turn is not None:
             listener.turn.deny(pending.request.denied)
-        await self._respond(pending.request_id, response)
         if denied and answer.text and answer.option == DECLINE.id:
+            # First, so that the model call that follows the decision has them.
             await self._steer(answer.text, listener.turn_id)
+        await self._respond(pending.request_id, response)
 
     async def _steer(self, words: str, turn_id: str) -> None:
-        """Why it was denied: a decision takes no words, so they follow as a message into the same turn."""
+        """Why it was denied: a decision takes no words, so they go as a message into the same turn."""
         if self._server is None:
             return
         params = {"threadId": self._thread, "expectedTurnId": turn_id, "input": [_text(words)]}
-        # The turn may be over by now.
-        with contextlib.suppress(RpcError, RpcClosed):
-            await self._server.rpc.request("turn/steer", params)
+        # The turn may be over by now. The decision must go out in any case.
+        with contextlib.suppress(RpcError, RpcClosed, TimeoutError):
+            async with asyncio.timeout(_STEER):
+                await self._server.rpc.request("turn/steer", params)
 
     async def _respond(self, number: RequestId, response: Any) -> None:
         if self._server is None:
