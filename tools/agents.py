@@ -209,7 +209,7 @@ def _venv(pin: Pin, node: Pin, making: Path) -> None:
     python = _python_for(pin)
     _call([python, "-m", "venv", str(new / "venv")], f"making an environment for {pin}")
     inside = new / "venv" / "bin" / "python"
-    _pip(str(inside), "install", "--only-binary=:all:", pin.pypi)
+    _pip(str(inside), "install", pin.pypi)
     _starter(pin, new, f'"$here/venv/bin/python" -m {pin.name}')
 
 
