@@ -13,65 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from cis_provider.errors import InvalidAnswer, PermanentAgentError, StaleAnswer
-from cis_provider.model.blockage import Answer, Blockage, BlockageKind
+from cis_provider.errors import InvalidAnswer, PermanentAgentError, StaleAnswer, TransientAgentError
+from cis_provider.model.blockage import Answer, BlockageKind
 from cis_provider.model.options import AgentOptions, McpServer, Permissions
 from cis_provider.runtimes.acp import AcpRuntime
-from cis_provider.runtimes.base import Conversation, Setting
-from cis_provider.runtimes.events import (
-    Blocked,
-    Ended,
-    Event,
-    Output,
-    Started,
-    ToolCall,
-    TurnEnded,
-    Unblocked,
-    Usage,
-)
+from cis_provider.runtimes.base import Setting
+from cis_provider.runtimes.events import Blocked, Ended, Output, ToolCall, Unblocked, Usage
+from tests.kit.talk import Talk
 
 pytestmark = pytest.mark.integration
 
 _DEADLINE = 20.0
 _PROGRAM = (sys.executable, "-m", "cis_provider.testing.fake_acp_agent")
-
-
-class Talk:
-    """A conversation and what came of it."""
-
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-        self.conversation: Conversation = AcpRuntime().open(setting)
-        self.seen: list[Event] = []
-        self._events = self.conversation.events()
-
-    async def start(self) -> Started:
-        await self.conversation.start()
-        event = await self.next()
-        assert isinstance(event, Started)
-        return event
-
-    async def next(self) -> Event:
-        async with asyncio.timeout(_DEADLINE):
-            event = await anext(self._events)
-        self.seen.append(event)
-        return event
-
-    async def until(self, kind: type[Event]) -> Event:
-        while not isinstance(event := await self.next(), kind):
-            assert not isinstance(event, Ended), event
-        return event
-
-    async def turn(self, prompt: str) -> TurnEnded:
-        await self.conversation.send(prompt)
-        event = await self.until(TurnEnded)
-        assert isinstance(event, TurnEnded)
-        return event
-
-    async def blocked(self) -> Blockage:
-        event = await self.until(Blocked)
-        assert isinstance(event, Blocked)
-        return event.blockage
 
 
 Talks = Callable[..., Talk]
@@ -94,7 +47,7 @@ async def talks(tmp_path: Path) -> AsyncIterator[Talks]:
             resume=resume,
             on_process=pids.append,
         )
-        made.append(Talk(setting))
+        made.append(Talk(AcpRuntime(), setting))
         return made[-1]
 
     yield make
@@ -130,8 +83,8 @@ async def test_a_permission_is_asked_and_given(talks: Talks) -> None:
     assert blockage.kind == BlockageKind.PERMISSION and blockage.number == 1
     assert "make all" in blockage.title and [one.id for one in blockage.options] == ["yes", "always", "no"]
     await talk.conversation.answer(Answer(number=1, option="yes"))
-    end = await talk.until(TurnEnded)
-    assert isinstance(end, TurnEnded) and end.text == "done" and not end.denied
+    end = await talk.end_of_turn()
+    assert end.text == "done" and not end.denied
     assert Unblocked(number=1, how="answered") in talk.seen
     assert [one.status for one in talk.seen if isinstance(one, ToolCall)] == ["pending", "completed"]
 
@@ -144,8 +97,8 @@ async def test_a_permission_that_is_denied_leaves_an_empty_text_and_says_what_wa
     await talk.conversation.send("run make all")
     await talk.blocked()
     await talk.conversation.answer(Answer(number=1, option="no", text="not today"))
-    end = await talk.until(TurnEnded)
-    assert isinstance(end, TurnEnded) and end.text == "" and end.denied == ("shell: make all",)
+    end = await talk.end_of_turn()
+    assert end.text == "" and end.denied == ("shell: make all",)
 
 
 async def test_an_answer_that_does_not_fit_is_refused_and_the_agent_waits_on(talks: Talks) -> None:
@@ -162,7 +115,7 @@ async def test_an_answer_that_does_not_fit_is_refused_and_the_agent_waits_on(tal
     await talk.conversation.answer(Answer(number=1, option="yes"))
     with pytest.raises(StaleAnswer):
         await talk.conversation.answer(Answer(number=1, option="yes"))
-    await talk.until(TurnEnded)
+    await talk.end_of_turn()
 
 
 async def test_an_allowed_pattern_is_never_asked_but_a_second_command_behind_it_is(talks: Talks) -> None:
@@ -182,7 +135,7 @@ async def test_edits_are_accepted_in_the_workspace_alone(talks: Talks, tmp_path:
     for path in ("../a.py", "/etc/hosts", "out/a.py"):
         await talk.conversation.send(f"edit {path}")
         await talk.conversation.answer(Answer(number=(await talk.blocked()).number, option="no"))
-        await talk.until(TurnEnded)
+        await talk.end_of_turn()
 
 
 async def test_a_plan_changes_nothing_and_everything_asks_nothing(talks: Talks) -> None:
@@ -212,8 +165,7 @@ async def test_a_form_is_asked_question_by_question(talks: Talks) -> None:
     await talk.conversation.answer(Answer(number=2, text="S, L"))
     assert (await talk.blocked()).free_text
     await talk.conversation.answer(Answer(number=3, text="Ann"))
-    end = await talk.until(TurnEnded)
-    assert isinstance(end, TurnEnded)
+    end = await talk.end_of_turn()
     given = {"colour": "blue", "sizes": ["S", "L"], "name": "Ann"}
     assert json.loads(end.text) == {"action": "accept", "content": given}
 
@@ -290,8 +242,8 @@ async def test_an_interrupted_turn_is_cancelled_and_the_next_one_goes_well(talks
         if prompt != "hang":
             await talk.blocked()
         await talk.conversation.interrupt()
-        end = await talk.until(TurnEnded)
-        assert isinstance(end, TurnEnded) and end.stop_reason == "cancelled"
+        end = await talk.end_of_turn()
+        assert end.stop_reason == "cancelled"
     assert Unblocked(number=1, how="by_itself") in talk.seen
     assert (await talk.turn("say on")).text == "on"
 
@@ -347,8 +299,6 @@ async def test_model_servers_and_system_prompt_are_handed_over(talks: Talks) -> 
 async def test_what_cannot_be_is_said_at_the_start(
     talks: Talks, options: dict[str, object], words: str | None
 ) -> None:
-    from cis_provider.errors import TransientAgentError
-
     talk = talks(**options)
     if words is None:
         with pytest.raises(TransientAgentError, match="left during initialize"):

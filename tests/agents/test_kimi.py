@@ -1,0 +1,78 @@
+"""The real Kimi by ACP, against the scripted model server."""
+
+from __future__ import annotations
+
+import pytest
+
+from cis_provider.errors import InvalidAnswer, PermanentAgentError
+from cis_provider.model.blockage import Answer, BlockageKind
+from cis_provider.runtimes.events import Output
+from cis_provider.runtimes.kimi import KimiRuntime
+from cis_provider.testing.model_server import ModelServer
+from cis_provider.testing.model_server import steps as say
+from tests.kit.acp_cases import AcpCases, Talks, said
+
+pytestmark = [pytest.mark.agents, pytest.mark.more_agents]
+
+_QUESTIONS = {
+    "questions": [
+        {
+            "question": "Which colour?",
+            "header": "Colour",
+            "options": [
+                {"label": "red", "description": "warm"},
+                {"label": "blue", "description": "cold"},
+            ],
+        },
+        {
+            "question": "Which sizes?",
+            "header": "Size",
+            "multiSelect": True,
+            "options": [{"label": "S", "description": "small"}, {"label": "L", "description": "large"}],
+        },
+    ]
+}
+
+
+class TestKimi(AcpCases):
+    program = "kimi"
+    runtime = KimiRuntime
+
+    async def test_all_its_questions_are_asked(self, server: ModelServer, talks: Talks) -> None:
+        server.push(say.tool("AskUserQuestion", _QUESTIONS), say.text("thank you"))
+        talk = talks()
+        await talk.start()
+        await talk.conversation.send("ask me")
+        first = await talk.blocked()
+        assert first.kind == BlockageKind.QUESTION and first.title == "Which colour?"
+        with pytest.raises(InvalidAnswer):
+            await talk.conversation.answer(Answer(number=1, option="green"))
+        await talk.conversation.answer(Answer(number=1, option="blue"))
+        second = await talk.blocked()
+        assert second.title == "Which sizes?" and second.free_text
+        await talk.conversation.answer(Answer(number=2, text="S, L"))
+        assert (await talk.end_of_turn()).text == "thank you"
+        result = str(server.calls[-1].body["messages"][-1]["content"])
+        assert "blue" in result and "S, L" in result
+
+    async def test_a_prompt_that_it_would_summarize_is_refused(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        talk = talks()
+        await talk.start()
+        with pytest.raises(PermanentAgentError, match="1000000 bytes"):
+            await talk.conversation.send("x" * 1_000_000)
+        assert server.calls == []
+        largest = say.filler(KimiRuntime().limit(talk.setting))
+        await talk.turn(largest)
+        assert largest in said(server.calls[0])
+
+    async def test_what_it_says_of_its_housekeeping_is_no_answer(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        talk = talks(env={**talks.env, "KIMI_MODEL_MAX_CONTEXT_SIZE": "30000"})  # type: ignore[attr-defined]
+        await talk.start()
+        await talk.turn(say.filler(60_000))
+        end = await talk.turn(say.filler(60_000))
+        assert any("Compact" in one.text for one in talk.seen if isinstance(one, Output)), talk.seen
+        assert "ompact" not in end.text

@@ -1,0 +1,58 @@
+"""The real OpenCode by ACP, against the scripted model server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cis_provider.model.options import Permissions
+from cis_provider.runtimes.opencode import OpenCodeRuntime
+from cis_provider.testing.model_server import ModelServer
+from cis_provider.testing.model_server import steps as say
+from tests.kit.acp_cases import AcpCases, Talks
+
+pytestmark = [pytest.mark.agents, pytest.mark.more_agents]
+
+
+class TestOpenCode(AcpCases):
+    program = "opencode"
+    runtime = OpenCodeRuntime
+
+    async def test_a_rejected_permission_leaves_an_empty_text(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        server.push(say.run("echo made > made.txt", say="I will"))
+        talk = talks()
+        await talk.start()
+        await talk.conversation.send("make it")
+        await talk.choose("reject")
+        end = await talk.end_of_turn()
+        assert (end.stop_reason, end.text) == ("end_turn", "") and end.denied
+
+    async def test_questions_that_nobody_would_see_are_not_offered_to_the_model(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        env = {**talks.env, "OPENCODE_ENABLE_QUESTION_TOOL": "1"}  # type: ignore[attr-defined]
+        talk = talks(env=env, denied_tools=("webfetch",))
+        await talk.start()
+        await talk.turn("go")
+        names = {one["function"]["name"] for one in server.calls[0].body["tools"]}
+        assert "bash" in names and not names & {"question", "task", "webfetch"}
+
+    async def test_only_named_tools_are_offered(self, server: ModelServer, talks: Talks) -> None:
+        talk = talks(tools=("Read", "Grep"))
+        await talk.start()
+        await talk.turn("go")
+        assert {one["function"]["name"] for one in server.calls[0].body["tools"]} == {"read", "grep"}
+
+    async def test_an_edit_is_accepted_and_a_command_is_asked(
+        self, server: ModelServer, talks: Talks, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "workspace" / "a.txt"
+        server.push(say.tool("write", {"filePath": str(file), "content": "A"}), say.run("echo x"))
+        talk = talks(permissions=Permissions(policy="accept-edits"))
+        await talk.start()
+        await talk.conversation.send("write it")
+        assert "echo x" in (await talk.blocked()).title
+        assert file.read_text() == "A"

@@ -1,0 +1,316 @@
+"""What every program that is driven by ACP must do, with the real program and a scripted model server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pexpect
+import pytest
+
+from cis_provider.model.blockage import BlockageKind
+from cis_provider.model.options import AgentOptions, Permissions
+from cis_provider.runtimes.acp import AcpRuntime
+from cis_provider.runtimes.base import Setting
+from cis_provider.runtimes.events import Blocked, Output, ToolCall, Usage
+from cis_provider.testing.model_server import ModelServer
+from cis_provider.testing.model_server import steps as say
+from cis_provider.testing.model_server.environment import environment
+from tests.kit.talk import Talk
+
+Talks = Callable[..., Talk]
+
+_CHECKOUT = Path(__file__).parents[2]
+
+
+def installed(program: str) -> str:
+    """The program's file; skips the test if it is not installed."""
+    asked = subprocess.run(
+        [sys.executable, "tools/agents.py", "path", program],
+        cwd=_CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    if asked.returncode:
+        pytest.skip(f"{program} is not installed: python tools/agents.py install {program}")
+    return asked.stdout.strip()
+
+
+def said(request: Any) -> list[str]:
+    """All that users and models say in a recorded request, as texts."""
+    found = []
+    for message in request.body["messages"]:
+        content = message.get("content") or ""
+        parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+        found += parts if message["role"] in ("user", "assistant") else []
+    return found
+
+
+class AcpCases:
+    """To be inherited; the tests of one program are one class."""
+
+    program: ClassVar[str]
+    runtime: ClassVar[type[AcpRuntime]]
+
+    @pytest.fixture
+    def server(self) -> Iterator[ModelServer]:
+        with ModelServer() as server:
+            yield server
+
+    @pytest.fixture
+    async def talks(self, server: ModelServer, tmp_path: Path) -> AsyncIterator[Talks]:
+        file, made, pids = installed(self.program), [], []
+        for name in ("workspace", "folder"):
+            (tmp_path / name).mkdir()
+        env = environment(self.program, server.url, tmp_path / "home", workspace=tmp_path / "workspace")
+
+        def make(resume: str = "", env: dict[str, str] = {**env, "PATH": os.defpath}, **options: Any) -> Talk:  # noqa: B006
+            setting = Setting(
+                workspace=tmp_path / "workspace",
+                folder=tmp_path / "folder",
+                env=dict(env),
+                options=AgentOptions(**{"program": (file,), **options}),
+                resume=resume,
+                on_process=pids.append,
+            )
+            made.append(Talk(self.runtime(), setting, patience=60.0))
+            made[-1].pids = pids  # type: ignore[attr-defined]
+            return made[-1]
+
+        make.env = {**env, "PATH": os.defpath}  # type: ignore[attr-defined]
+        yield make
+        for talk in made:
+            await talk.conversation.stop()
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.killpg(pid, 0)
+
+    async def test_a_turn_with_its_tokens(self, server: ModelServer, talks: Talks) -> None:
+        server.push(say.text("all is well"))
+        talk = talks()
+        started = await talk.start()
+        assert started.conversation_id and started.version and started.model
+        end = await talk.turn("how is it?")
+        assert (end.stop_reason, end.text, end.num_turns) == ("end_turn", "all is well", 1)
+        assert [one for one in talk.seen if isinstance(one, Usage)] == [
+            Usage(input_tokens=100, output_tokens=20)
+        ]
+
+    async def test_a_command_that_is_allowed_runs(
+        self, server: ModelServer, talks: Talks, tmp_path: Path
+    ) -> None:
+        server.push(say.run("echo made > made.txt", say="let me see"), say.text("it is made"))
+        talk = talks()
+        await talk.start()
+        await talk.conversation.send("make it")
+        blockage = await talk.blocked()
+        assert blockage.kind == BlockageKind.PERMISSION and "echo made > made.txt" in blockage.title
+        assert not (tmp_path / "workspace" / "made.txt").exists()
+        once = next(one.id for one in blockage.options if one.kind == "allow_once")
+        await talk.conversation.answer(_answer(blockage.number, once))
+        end = await talk.end_of_turn()
+        assert (tmp_path / "workspace" / "made.txt").read_text() == "made\n"
+        assert (end.text, end.denied, end.num_turns) == ("it is made", (), 2)
+        assert "completed" in [one.status for one in talk.seen if isinstance(one, ToolCall)]
+        assert talk.seen[-2] == Usage(input_tokens=200, output_tokens=40)
+
+    async def test_a_command_that_is_denied_does_not_run(
+        self, server: ModelServer, talks: Talks, tmp_path: Path
+    ) -> None:
+        server.push(say.run("echo made > made.txt"))
+        talk = talks()
+        await talk.start()
+        await talk.conversation.send("make it")
+        blockage = await talk.blocked()
+        no = next(one.id for one in blockage.options if one.kind == "reject_once")
+        await talk.conversation.answer(_answer(blockage.number, no))
+        end = await talk.end_of_turn()
+        assert not (tmp_path / "workspace" / "made.txt").exists()
+        assert len(end.denied) == 1 and "echo made > made.txt" in end.denied[0]
+
+    async def test_patterns_allow_one_command_and_not_two(self, server: ModelServer, talks: Talks) -> None:
+        server.push(say.run("echo one"), say.run("echo two; rm -r gone"), say.text("done"))
+        talk = talks(permissions=Permissions(allow=("Bash(echo *)",)))
+        await talk.start()
+        await talk.conversation.send("go")
+        blockage = await talk.blocked()
+        assert "echo two; rm -r gone" in blockage.title
+        assert [one.blockage.number for one in talk.seen if isinstance(one, Blocked)] == [1]
+
+    @pytest.mark.parametrize(
+        ("answer", "kind"),
+        [
+            (say.status(401), "login"),
+            (say.status(400), "permanent"),
+            (say.status(429, error="insufficient_quota", message="You exceeded your current quota"), "quota"),
+        ],
+    )
+    async def test_an_error_of_the_provider(
+        self, server: ModelServer, talks: Talks, answer: say.Step, kind: str
+    ) -> None:
+        server.push(_for_ever(answer))
+        talk = talks()
+        await talk.start()
+        end = await talk.turn("go")
+        assert (end.stop_reason, end.error_class, end.text) == ("error", kind, "") and end.error
+
+    async def test_a_limit_of_an_hour_is_not_waited_for(self, server: ModelServer, talks: Talks) -> None:
+        server.push(_for_ever(say.status(429, retry_after=3600)))
+        talk = talks()
+        await talk.start()
+        began = time.time()
+        end = await talk.turn("go")
+        assert time.time() - began < 30
+        assert (end.stop_reason, end.error_class) == ("error", "rate_limit")
+        assert 3500 < end.retry_at - began < 3700
+
+    async def test_a_limit_that_stays_ends_the_turn(self, server: ModelServer, talks: Talks) -> None:
+        server.push(_for_ever(say.status(429, retry_after=0.1)))
+        talk = talks()
+        await talk.start()
+        end = await talk.turn("go")
+        assert (end.stop_reason, end.error_class, end.text) == ("error", "rate_limit", "")
+
+    async def test_after_kill_9_a_new_conversation_sees_the_turns(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        server.push(say.text("first answer"), say.hang())
+        first = talks()
+        await first.start()
+        await first.turn("first question")
+        await first.conversation.send("second question")
+        await asyncio.to_thread(server.wait_for, 2)
+        os.kill(first.pids[0], signal.SIGKILL)  # type: ignore[attr-defined]
+        ended = await first.end()
+        assert ended.exit_code == 137
+        server.push(say.text("third answer"))
+        second = talks(resume=first.conversation.conversation_id)
+        await second.start()
+        assert (await second.turn("third question")).text == "third answer"
+        words = said(server.calls[-1])
+        assert {"first question", "first answer", "third question"} <= set(words)
+        assert not any("first" in one.text for one in second.seen if isinstance(one, Output))
+        assert second.conversation.conversation_id == first.conversation.conversation_id
+
+    async def test_an_interrupted_turn_then_another(self, server: ModelServer, talks: Talks) -> None:
+        server.push(say.hang())
+        talk = talks()
+        await talk.start()
+        await talk.conversation.send("hang")
+        await asyncio.to_thread(server.wait_for, 1)
+        await talk.conversation.interrupt()
+        assert (await talk.end_of_turn()).stop_reason == "cancelled"
+        server.push(say.text("on we go"))
+        end = await talk.turn("go on")
+        assert (end.stop_reason, end.text) == ("end_turn", "on we go")
+
+    async def test_a_hanging_model_is_stopped_within_5_seconds(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        server.push(say.hang("never said", at="middle"))
+        talk = talks()
+        await talk.start()
+        await talk.conversation.send("hang")
+        await asyncio.to_thread(server.wait_for, 1)
+        began = time.monotonic()
+        await talk.conversation.stop()
+        assert time.monotonic() - began < 5
+        assert not (await talk.end()).error
+
+    async def test_a_prompt_of_one_megabyte_arrives_whole(self, server: ModelServer, talks: Talks) -> None:
+        server.push(say.text("read"))
+        talk = talks(env={**talks.env, "KIMI_MODEL_MAX_CONTEXT_SIZE": "1000000"})  # type: ignore[attr-defined]
+        await talk.start()
+        prompt = say.filler(1_000_000)
+        assert (await talk.turn(prompt)).text == "read"
+        assert prompt in said(server.calls[0])
+
+    async def test_a_prompt_that_looks_like_a_command_reaches_the_model(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        server.push(say.text("cleaned"))
+        talk = talks()
+        await talk.start()
+        assert (await talk.turn("/scratch is full, clean it")).text == "cleaned"
+        assert any("/scratch is full, clean it" in one for one in said(server.calls[0]))
+
+    async def test_the_system_prompt_reaches_the_model(self, server: ModelServer, talks: Talks) -> None:
+        talk = talks(system_prompt="Speak like a pirate.")
+        await talk.start()
+        await talk.turn("go")
+        assert any("Speak like a pirate." in str(one) for one in server.calls[0].body["messages"])
+
+    async def test_a_human_goes_on_in_the_terminal_and_the_conversation_comes_back(
+        self, server: ModelServer, talks: Talks, tmp_path: Path
+    ) -> None:
+        server.push(say.text("the number is four"), say.text("the colour is green"))
+        first = talks()
+        await first.start()
+        await first.turn("a number, please")
+        await first.conversation.stop()
+        launch = first.conversation.terminal()
+        assert launch is not None
+        await asyncio.to_thread(
+            self._by_hand, launch.argv, {**first.setting.env, **launch.env}, server, tmp_path
+        )
+        server.push(say.text("and back"))
+        second = talks(resume=first.conversation.conversation_id)
+        await second.start()
+        assert (await second.turn("again by machine")).text == "and back"
+        words = " / ".join(said(server.calls[-1]))
+        for part in ("a number, please", "the number is four", "typed by hand", "the colour is green"):
+            assert part in words
+
+    def _by_hand(self, argv: list[str], env: dict[str, str], server: ModelServer, folder: Path) -> None:
+        """Type a prompt into the program's own interface, when it shows the conversation so far."""
+        screen: Any = pexpect.spawn(
+            argv[0],
+            argv[1:],
+            cwd=str(folder / "workspace"),
+            env={**env, "TERM": "xterm-256color"},
+            dimensions=(40, 120),
+            timeout=40,
+            encoding="utf-8",
+        )
+        try:
+            screen.expect("number is four")
+            _quiet(screen)
+            screen.send("typed by hand")
+            screen.expect("by hand")
+            _quiet(screen)
+            screen.send("\r")
+            server.wait_for(2, timeout=30)
+            screen.expect("colour is green")
+            _quiet(screen)
+        finally:
+            screen.close(force=True)
+
+
+def _quiet(screen: Any) -> None:
+    """Until it writes nothing for half a second, 5 s at most: a spinner may never rest."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            screen.read_nonblocking(65536, timeout=0.5)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            return
+
+
+def _answer(number: int, option: str) -> Any:
+    from cis_provider.model.blockage import Answer
+
+    return Answer(number=number, option=option)
+
+
+def _for_ever(step: say.Step) -> say.Step:
+    import msgspec
+
+    return msgspec.structs.replace(step, repeat=say.FOREVER)
