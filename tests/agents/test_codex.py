@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pexpect
+import pyte
 import pytest
 
 from cis_provider.errors import InvalidAnswer, PermanentAgentError, StaleAnswer
 from cis_provider.model.blockage import Answer, BlockageKind
 from cis_provider.model.options import AgentOptions, McpServer, Permissions
-from cis_provider.runtimes.base import Conversation, Setting
+from cis_provider.runtimes.base import Conversation, Launch, Setting
 from cis_provider.runtimes.codex import CodexRuntime
 from cis_provider.runtimes.events import Blocked, Ended, Event, Output, Started, ToolCall, TurnEnded, Usage
 from cis_provider.testing.model_server import (
@@ -138,6 +140,38 @@ def said_to_model(request: Recorded) -> list[str]:
         for part in item["content"]
     ]
     return [part for part in parts if not part.startswith("<")]
+
+
+class Terminal:
+    """A program on a terminal, its screen, and a human at its keyboard."""
+
+    def __init__(self, launch: Launch, setting: Setting) -> None:
+        env = {**setting.env, **launch.env, "TERM": "xterm-256color"}
+        self._screen = pyte.Screen(120, 40)
+        self._stream = pyte.ByteStream(self._screen)
+        self._child = pexpect.spawn(
+            launch.argv[0], launch.argv[1:], env=env, cwd=str(setting.workspace), dimensions=(40, 120)
+        )
+
+    def sees(self, words: str, times: int = 1, seconds: float = 30) -> None:
+        """Wait until the screen shows these words."""
+        deadline = time.monotonic() + seconds
+        while "\n".join(self._screen.display).count(words) < times:
+            assert time.monotonic() < deadline, "\n".join(self._screen.display)
+            try:
+                self._stream.feed(self._child.read_nonblocking(65536, timeout=0.2))
+            except pexpect.TIMEOUT:
+                continue
+
+    def type(self, keys: str) -> None:
+        self._child.send(keys)
+
+    def leaves(self) -> None:
+        """Wait for its end."""
+        self._child.expect(pexpect.EOF, timeout=20)
+
+    def close(self) -> None:
+        self._child.close(force=True)
 
 
 def alive(pid: int) -> bool:
@@ -528,3 +562,34 @@ async def test_a_conversation_that_is_not_there_cannot_be_gone_on_with(place: Pl
         conversation = CodexRuntime().open(setting)
         with pytest.raises(PermanentAgentError, match="01a1fd7a"):
             await conversation.start()
+
+
+def in_the_terminal(launch: Launch, setting: Setting) -> None:
+    """One turn by a human, who then leaves."""
+    terminal = Terminal(launch, setting)
+    try:
+        terminal.sees("First answer.")
+        terminal.type("second prompt")
+        terminal.sees("› second prompt")
+        terminal.type("\r")
+        terminal.sees("Second answer.")
+        terminal.sees("Worked for", times=2)
+        terminal.type("\x03")
+        terminal.leaves()
+    finally:
+        terminal.close()
+
+
+async def test_a_human_takes_over_in_the_terminal_and_hands_back(place: Place) -> None:
+    with ModelServer([text("First answer."), text("Second answer."), text("Third answer.")]) as server:
+        async with place.talk(server) as talk:
+            await talk.turn("first prompt")
+        launch = talk.conversation.terminal()
+        assert launch is not None
+        number = talk.conversation.conversation_id
+        await asyncio.to_thread(in_the_terminal, launch, place.setting(server))
+        async with place.talk(server, resume=number) as later:
+            assert (await later.turn("third prompt")).text == "Third answer."
+        assert said_to_model(server.calls[-1]) == ["first prompt", "second prompt", "third prompt"]
+        assert len(server.calls) == 3
+    assert later.of(Usage)[-1] == Usage(input_tokens=100, output_tokens=20)

@@ -126,15 +126,12 @@ def thread_parameters(setting: Setting, made: Plan, provider: dict[str, Any]) ->
 def terminal(
     program: list[str], made: Plan, provider: dict[str, Any], conversation_id: str, setting: Setting
 ) -> Launch:
-    """``codex resume ID`` for a human."""
+    """
+    ``codex resume ID`` for a human. Since it is told what may be done, it does not ask whether to trust the
+    folder.
+    """
     approval, sandbox = terminal_mode(setting.options.permissions)
-    overrides = {**made.overrides, **provider}
-    overrides |= {
-        "approval_policy": approval,
-        "sandbox_mode": sandbox,
-        # Its own question about the folder, whose "no" would end it: project settings stay unread as before.
-        f"projects.{toml(str(setting.workspace))}.trust_level": "untrusted",
-    }
+    overrides = {**made.overrides, **provider, "approval_policy": approval, "sandbox_mode": sandbox}
     argv = [*program, "resume", *as_arguments(overrides), *setting.options.args, conversation_id]
     return Launch(argv, dict(made.env))
 
