@@ -64,6 +64,18 @@ def programs() -> Iterator[Check]:
             yield Check(name, "fail" if needed else "warn", f"not found; {why} need it", remedy)
 
 
+def agents() -> Iterator[Check]:
+    from cis_provider.runtimes.catalogue import BUILT_IN
+    from cis_provider.runtimes.health import find
+
+    vendors = [one for one in BUILT_IN if one.program and one.type != "shell"]
+    there = [one.type for one in vendors if not one.missing and find(one)]
+    if there:
+        yield Check("agents", "ok", f"{', '.join(there)} ({len(vendors)} are known: cis runtime list)")
+    else:
+        yield Check("agents", "warn", "none but shell", "cis runtime list says how to install one")
+
+
 def packages() -> Iterator[Check]:
     airflow = _version("apache-airflow-core") or _version("apache-airflow")
     if airflow is None:
@@ -202,6 +214,7 @@ def _user() -> str:
 _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     python,
     programs,
+    agents,
     packages,
     home,
     configuration,

@@ -38,6 +38,7 @@ class RootGroup(LazyGroup):
         "session": LazyCommand(
             "cis_provider.cli.session", "What an agent's terminal shows, and what that means."
         ),
+        "runtime": LazyCommand("cis_provider.cli.runtime", "Types of agent: programs, versions, logins."),
         "pools": LazyCommand("cis_provider.cli.pools", "Airflow pools of scopes and DAGs."),
         "node": LazyCommand("cis_provider.cli.node", "This node's coordinator."),
         "config": LazyCommand(

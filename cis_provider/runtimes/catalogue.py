@@ -31,7 +31,7 @@ BUILT_IN = (
         capabilities=_ALL,
         requires=("claude_agent_sdk",),
         program="claude",
-        tested=("2.1.0", "2.2.0"),
+        tested=("2.1.197", "2.2.0"),
         how_to_install="pip install 'cis-provider[claude]' (brings the program), "
         "or npm install -g @anthropic-ai/claude-code",
     ),
@@ -42,7 +42,7 @@ BUILT_IN = (
         capabilities=_ALL,
         config_schema=_STRICT_ACP_CONFIG,
         program="kimi",
-        tested=("2.0.0", "2.2.0"),
+        tested=("0.43.1", "2.2.0"),
         how_to_install="npm install -g @moonshot-ai/kimi-code (needs Node 22.19 or newer)",
     ),
     RuntimeDescriptor(
@@ -61,7 +61,7 @@ BUILT_IN = (
         factory="cis_provider.runtimes.codex:CodexRuntime",
         capabilities=_ALL,
         program="codex",
-        tested=("0.160.0", "0.170.0"),
+        tested=("0.150.0", "0.170.0"),
         how_to_install="npm install -g @openai/codex",
     ),
     RuntimeDescriptor(
