@@ -1,4 +1,4 @@
-"""Claude Code: by its stream-json protocol."""
+"""Claude Code, by ``claude-agent-sdk``."""
 
 from cis_provider.runtimes.claude.runtime import ClaudeRuntime
 

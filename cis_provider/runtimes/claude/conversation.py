@@ -7,71 +7,105 @@ import itertools
 import json
 import logging
 import time
+import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from cis_provider.errors import PermanentAgentError, StaleAnswer, TransientAgentError
 from cis_provider.model.blockage import Answer
 from cis_provider.runtimes.base import Conversation, Launch, Setting
 from cis_provider.runtimes.claude import program
-from cis_provider.runtimes.claude.messages import Reader
 from cis_provider.runtimes.claude.requests import blockage_of, response_to
 from cis_provider.runtimes.events import Blocked, Ended, Event, Started, Unblocked
 from cis_provider.runtimes.process import AgentProcess, spawn
 
+if TYPE_CHECKING:
+    from claude_agent_sdk import ClaudeSDKClient
+
+    from cis_provider.runtimes.claude.messages import Reader
+
 log = logging.getLogger(__name__)
+
+#: Bytes that Claude Code 2.1.329 takes as one line; it refuses more than 10 MB.
+MESSAGE_BYTES = 10_000_000
 
 #: Seconds until it must have answered that it is ready: it loads MCP servers before.
 _READY = 60.0
 
-#: Seconds of an answer to a request of ours.
+#: Seconds of an answer to a request of ours, and of a farewell.
 _REPLY = 10.0
+
+_Asked = tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]
 
 
 class ClaudeConversation(Conversation):
-    """See :class:`~cis_provider.runtimes.base.Conversation`."""
+    """
+    See :class:`~cis_provider.runtimes.base.Conversation`.
+
+    Its id is chosen here: Claude Code names a conversation only with its first prompt, and one that is killed
+    in its first turn is to be resumed, too.
+    """
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
+        self._id = setting.resume or str(uuid.uuid4())
+        self._sdk: Any = None
         self._process: AgentProcess | None = None
-        self._reader = Reader()
-        self._reader.session_id = setting.resume
+        self._client: ClaudeSDKClient | None = None
+        self._reader: Reader | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
-        self._ids = itertools.count(1)
-        self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self._asked: dict[int, tuple[str, dict[str, Any]]] = {}
+        self._asked: dict[int, _Asked] = {}
         self._numbers = itertools.count(1)
         self._stopped = False
-        self._told_start = False
+        self._over = False
 
     @property
     def conversation_id(self) -> str:
-        return self._reader.session_id
+        return (self._reader.session_id if self._reader else "") or self._id
 
     async def start(self) -> None:
-        process = await spawn(
-            program.headless(self._setting), self._setting, env=program.environment(self._setting)
-        )
+        argv = program.headless(self._setting, self._id)
+        # In a thread: it takes half a second, in which no other session of this worker would move.
+        try:
+            self._sdk = await asyncio.to_thread(import_module, "cis_provider.runtimes.claude.sdk")
+        except ImportError as error:
+            raise PermanentAgentError(
+                f"Claude Code needs a Python package: {error}; {program.INSTALL}"
+            ) from error
+        self._reader = self._sdk.Reader()
+        process = await spawn(argv, self._setting, env=program.environment(self._setting))
         self._process = process
-        self._reading = asyncio.create_task(self._read(process))
         try:
             async with asyncio.timeout(_READY):
-                await self._ask({"subtype": "initialize", "hooks": None})
+                self._client = await self._sdk.connect(process, self._ask)
         except TimeoutError:
             await self.stop()
             raise TransientAgentError(f"Claude Code was not ready within {_READY:.0f} s") from None
-        except (ConnectionError, TransientAgentError):
-            words, code = await self._last_words(process), process.exit_code
+        except Exception as error:
+            # Its exit code as it left, before anybody killed it, has the SDK kept.
+            await process.settle()
+            words, code = process.last_words or str(error), process.exit_code
             await self.stop()
-            raise PermanentAgentError(
-                f"Claude Code ended with exit code {code} before it was ready: {words or 'without a word'}"
-            ) from None
+            kind = TransientAgentError if code is not None and code > 128 else PermanentAgentError
+            raise kind(f"Claude Code ended with exit code {code} before it was ready: {words}") from error
+        self._events.put_nowait(Started(conversation_id=self._id, model=self._setting.options.model))
+        self._reading = asyncio.create_task(self._read(process, self._client, self._reader))
 
     async def send(self, prompt: str) -> None:
-        self._reader.begin_turn()
-        message = {"role": "user", "content": prompt}
-        await self._write({"type": "user", "message": message, "parent_tool_use_id": None, "session_id": ""})
+        client, reader = self._connected()
+        size = len(json.dumps(prompt))
+        if size > MESSAGE_BYTES:
+            raise PermanentAgentError(
+                f"the prompt is {size} bytes as JSON, and Claude Code takes {MESSAGE_BYTES}: shorten it"
+            )
+        reader.begin_turn()
+        try:
+            await client.query(prompt)
+        except self._sdk.CLIConnectionError as error:
+            # That it ended is told by its last event, with its exit code.
+            log.info("Claude Code did not take a prompt: %s", error)
 
     async def events(self) -> AsyncIterator[Event]:
         while True:
@@ -84,25 +118,36 @@ class ClaudeConversation(Conversation):
         asked = self._asked.get(answer.number)
         if asked is None:
             raise StaleAnswer(f"question {answer.number} waits no more: nothing was delivered")
-        request_id, request = asked
+        request, decision = asked
         response = response_to(request, answer)
         del self._asked[answer.number]
-        await self._respond(request_id, response)
+        decision.set_result(response)
         self._events.put_nowait(Unblocked(number=answer.number))
 
     async def interrupt(self) -> None:
-        await self._ask({"subtype": "interrupt"})
+        client, _ = self._connected()
+        try:
+            async with asyncio.timeout(_REPLY):
+                await client.interrupt()
+        except Exception as error:
+            # It ended, or is deaf: the caller's deadline says what then.
+            log.warning("Claude Code was not interrupted: %s: %s", type(error).__name__, error)
 
     async def stop(self) -> None:
         self._stopped = True
-        if self._process is None:
-            self._events.put_nowait(Ended())
-            return
-        await self._process.stop()
-        if self._reading:
-            self._reading.cancel()
-            await asyncio.wait({self._reading}, timeout=_REPLY)
-        self._events.put_nowait(Ended(exit_code=self._process.exit_code))
+        try:
+            if self._process:
+                await self._process.stop()
+            if self._reading:
+                # It reads what was said until the end.
+                await asyncio.wait({self._reading}, timeout=_REPLY)
+                self._reading.cancel()
+            if self._client:
+                await self._client.disconnect()
+                self._client = None
+        finally:
+            program.forget(self._setting)
+            self._end()
 
     def terminal(self) -> Launch | None:
         if not self.conversation_id:
@@ -111,87 +156,41 @@ class ClaudeConversation(Conversation):
             program.terminal(self._setting, self.conversation_id), env=program.environment(self._setting)
         )
 
-    async def _read(self, process: AgentProcess) -> None:
+    def _connected(self) -> tuple[ClaudeSDKClient, Reader]:
+        if self._client is None or self._reader is None:
+            raise TransientAgentError("this conversation with Claude Code is not started, or was stopped")
+        return self._client, self._reader
+
+    async def _read(self, process: AgentProcess, client: ClaudeSDKClient, reader: Reader) -> None:
         try:
-            while line := await process.stdout.readline():
-                try:
-                    message = json.loads(line)
-                except ValueError:
-                    log.warning("Claude Code said what is no message: %r", line[:200])
-                    continue
-                if isinstance(message, dict):
-                    self._take(message)
-        except ValueError as error:
-            log.warning("Claude Code said too much in one line: %s", error)
-        for reply in self._replies.values():
-            if not reply.done():
-                reply.set_exception(ConnectionError("Claude Code has ended"))
-        if not self._stopped:
-            code = await process.wait()
-            self._events.put_nowait(Ended(exit_code=code, error=await self._last_words(process)))
-
-    def _take(self, message: dict[str, Any]) -> None:
-        match message.get("type"):
-            case "control_response":
-                response = message.get("response") or {}
-                reply = self._replies.pop(str(response.get("request_id")), None)
-                if reply and not reply.done():
-                    reply.set_result(response)
-            case "control_request":
-                self._request(str(message.get("request_id")), message.get("request") or {})
-            case "control_cancel_request":
-                self._cancelled(str(message.get("request_id")))
-            case _:
-                for event in self._reader.read(message, now=time.time()):
-                    # It says "init" anew for each prompt.
-                    if not isinstance(event, Started) or not self._told_start:
-                        self._told_start = self._told_start or isinstance(event, Started)
-                        self._events.put_nowait(event)
-
-    def _request(self, request_id: str, request: dict[str, Any]) -> None:
-        if request.get("subtype") != "can_use_tool":
-            refusal = {"subtype": "error", "request_id": request_id, "error": "not supported here"}
-            self._post({"type": "control_response", "response": refusal})
+            async for message in self._sdk.messages(client):
+                for event in reader.read(message, now=time.time()):
+                    if isinstance(event, Started):
+                        continue  # said with each prompt
+                    self._events.put_nowait(event)
+        except Exception as error:
+            log.exception("what Claude Code says cannot be followed")
+            self._end(f"what Claude Code says cannot be followed: {type(error).__name__}: {error}")
             return
-        number = next(self._numbers)
-        self._asked[number] = (request_id, request)
-        self._events.put_nowait(Blocked(blockage=blockage_of(request, number, time.time())))
-
-    def _cancelled(self, request_id: str) -> None:
-        for number, (asked, _) in list(self._asked.items()):
-            if asked == request_id:
-                del self._asked[number]
-                self._events.put_nowait(Unblocked(number=number, how="by_itself"))
+        await process.settle()
+        self._end(process.last_words or "Claude Code ended by itself, without a word")
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        request_id = f"cis-{next(self._ids)}"
-        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._replies[request_id] = reply
-        await self._write({"type": "control_request", "request_id": request_id, "request": request})
-        response = await reply
-        if response.get("subtype") == "error":
-            raise TransientAgentError(f"Claude Code refused {request['subtype']}: {response.get('error')}")
-        return response
-
-    async def _respond(self, request_id: str, response: dict[str, Any]) -> None:
-        answer = {"subtype": "success", "request_id": request_id, "response": response}
-        await self._write({"type": "control_response", "response": answer})
-
-    async def _write(self, message: dict[str, Any]) -> None:
-        assert self._process is not None, "it is not started"
-        self._post(message)
+        number = next(self._numbers)
+        decision: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = request, decision
+        self._events.put_nowait(Blocked(blockage=blockage_of(request, number, time.time())))
         try:
-            await self._process.stdin.drain()
-        except ConnectionError as error:
-            # That it ended is told by its last event, with its exit code.
-            log.info("Claude Code did not take a message: %s", error)
+            return await decision
+        finally:
+            # Still there: it was cancelled by Claude Code, not answered.
+            if self._asked.pop(number, None) and not self._over:
+                self._events.put_nowait(Unblocked(number=number, how="by_itself"))
 
-    def _post(self, message: dict[str, Any]) -> None:
-        assert self._process is not None, "it is not started"
-        if not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-
-    @staticmethod
-    async def _last_words(process: AgentProcess) -> str:
-        await process.settle()
-        return process.last_words
+    def _end(self, error: str = "") -> None:
+        """The last event, once."""
+        if not self._over:
+            self._over = True
+            self._asked.clear()
+            code = self._process.exit_code if self._process else None
+            self._events.put_nowait(Ended(exit_code=code, error="" if self._stopped else error))

@@ -1,9 +1,4 @@
-"""
-What Claude Code says on its pipe, as events. Pure.
-
-The format is that of ``claude --output-format stream-json`` 2.1.329, as ``claude-agent-sdk`` 0.2.186 reads it
-(``message_parser.py``, ``query.py``).
-"""
+"""What Claude Code 2.1.329 says, as ``claude-agent-sdk`` 0.2.186 reads it, as events. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +9,30 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cis_provider.runtimes.events import ErrorClass, Event, Output, Started, ToolCall, TurnEnded, Usage
+from claude_agent_sdk import (
+    AssistantMessage,
+    Message,
+    RateLimitEvent,
+    ResultMessage,
+    SystemMessage,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
+
+from cis_provider.runtimes.claude.requests import title_of
+from cis_provider.runtimes.events import (
+    ErrorClass,
+    Event,
+    Output,
+    Started,
+    StopReason,
+    ToolCall,
+    TurnEnded,
+    Usage,
+)
 
 _KINDS = {
     "Bash": "execute",
@@ -34,16 +52,12 @@ _RESETS = re.compile(
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?P<half>am|pm)(?: \((?P<zone>[\w/+-]+)\))?"
 )
 
-_TRANSIENT = frozenset({408, 409, 500, 502, 503, 504, 522, 524, 529})
+_TRANSIENT = frozenset({408, 409})
 
+_QUOTA = ("hit your", "usage limit", "credit balance is too low")
+_LOGIN = ("/login", "invalid api key", "not logged in")
 
-def title_of(name: str, arguments: Mapping[str, Any]) -> str:
-    """One line: what a tool is called for."""
-    for key in ("command", "file_path", "notebook_path", "url", "query", "pattern", "description", "prompt"):
-        if value := arguments.get(key):
-            first, *more = str(value).splitlines() or [""]
-            return f"{name}: {first[:200]}{' ...' if more or len(first) > 200 else ''}"
-    return name
+_STOPS: dict[str, StopReason] = {"refusal": "refusal", "max_tokens": "max_tokens"}
 
 
 class Reader:
@@ -51,66 +65,70 @@ class Reader:
 
     def __init__(self) -> None:
         self.session_id = ""
-        self._final = ""
+        self._started = False
+        self._final = self._api_error = ""
         self._reset_at = 0.0
         self._input = self._output = self._cached = 0
 
     def begin_turn(self) -> None:
         """A prompt is sent."""
-        self._final, self._reset_at = "", 0.0
+        self._final = self._api_error = ""
+        self._reset_at = 0.0
 
-    def read(self, message: Mapping[str, Any], *, now: float) -> Iterator[Event]:
+    def read(self, message: Message, *, now: float) -> Iterator[Event]:
         """
-        The events in a message; requests and answers of the control protocol are not for here.
+        The events in a message.
 
         :param now: Seconds since the epoch.
         """
-        if session_id := message.get("session_id"):
-            self.session_id = str(session_id)
-        match message.get("type"):
-            case "system" if message.get("subtype") == "init":
-                yield Started(
-                    conversation_id=self.session_id,
-                    model=str(message.get("model") or ""),
-                    version=str(message.get("claude_code_version") or ""),
-                )
-            case "assistant" if not message.get("is_api_error_message"):
+        match message:
+            case SystemMessage(subtype="init", data=data):
+                self.session_id = str(data.get("session_id") or self.session_id)
+                # It says so anew for each prompt.
+                if not self._started:
+                    self._started = True
+                    yield Started(
+                        conversation_id=self.session_id,
+                        model=str(data.get("model") or ""),
+                        version=str(data.get("claude_code_version") or ""),
+                    )
+            case AssistantMessage(error=str() as error):
+                # The result repeats its words.
+                self._api_error = error
+            case AssistantMessage():
                 yield from self._assistant(message)
-            case "user":
-                yield from _results(message)
-            case "rate_limit_event":
-                info = message.get("rate_limit_info") or {}
-                if info.get("status") == "rejected":
-                    self._reset_at = float(info.get("resetsAt") or 0.0)
-            case "result":
+            case UserMessage(content=list() as blocks):
+                yield from (_outcome(block) for block in blocks if isinstance(block, ToolResultBlock))
+            case RateLimitEvent(rate_limit_info=info) if info.status == "rejected":
+                self._reset_at = float(info.resets_at or 0.0)
+            case ResultMessage():
                 yield self._usage(message)
                 yield self._end(message, now)
 
-    def _assistant(self, message: Mapping[str, Any]) -> Iterator[Event]:
+    def _assistant(self, message: AssistantMessage) -> Iterator[Event]:
         # A subagent's words are no part of the answer.
-        inner = message.get("parent_tool_use_id") is not None
-        for block in _content(message):
-            match block.get("type"):
-                case "text":
+        inner = message.parent_tool_use_id is not None
+        for block in message.content:
+            match block:
+                case TextBlock(text=text):
                     if not inner:
-                        self._final += str(block.get("text") or "")
-                    yield Output(text=str(block.get("text") or ""), thought=inner)
-                case "thinking":
-                    yield Output(text=str(block.get("thinking") or ""), thought=True)
-                case "tool_use":
+                        self._final += text
+                    yield Output(text=text, thought=inner)
+                case ThinkingBlock(thinking=thinking):
+                    yield Output(text=thinking, thought=True)
+                case ToolUseBlock(id=call, name=name, input=arguments):
                     if not inner:
                         self._final = ""
-                    name, arguments = str(block.get("name") or "tool"), block.get("input") or {}
                     yield ToolCall(
-                        id=str(block.get("id") or ""),
+                        id=call,
                         title=title_of(name, arguments),
                         kind=_KINDS.get(name, "other"),
                         status="in_progress",
                         detail=json.dumps(arguments, ensure_ascii=False),
                     )
 
-    def _usage(self, message: Mapping[str, Any]) -> Usage:
-        usage, cost = message.get("usage") or {}, message.get("total_cost_usd")
+    def _usage(self, message: ResultMessage) -> Usage:
+        usage = message.usage or {}
         self._input += _count(usage, "input_tokens") + _count(usage, "cache_creation_input_tokens")
         self._output += _count(usage, "output_tokens")
         self._cached += _count(usage, "cache_read_input_tokens")
@@ -119,40 +137,43 @@ class Reader:
             input_tokens=self._input,
             output_tokens=self._output,
             cached_tokens=self._cached,
-            cost_usd=float(cost) if cost is not None else None,
+            cost_usd=message.total_cost_usd,
         )
 
-    def _end(self, message: Mapping[str, Any], now: float) -> TurnEnded:
-        subtype, result = str(message.get("subtype") or ""), str(message.get("result") or "")
+    def _end(self, message: ResultMessage, now: float) -> TurnEnded:
         denied = tuple(
             title_of(str(one.get("tool_name") or "tool"), one.get("tool_input") or {})
-            for one in message.get("permission_denials") or ()
+            for one in message.permission_denials or ()
         )
-        turns = int(message.get("num_turns") or 0)
-        structured = message.get("structured_output")
-        if message.get("is_error") or subtype.startswith("error"):
-            error = "; ".join(map(str, message.get("errors") or ())) or result or subtype
-            if subtype == "error_max_turns":
-                return TurnEnded(stop_reason="max_turn_requests", denied=denied, num_turns=turns, error=error)
-            if message.get("terminal_reason") in ("aborted_streaming", "aborted_tools"):
-                return TurnEnded(stop_reason="cancelled", denied=denied, num_turns=turns)
-            code = int(message.get("api_error_status") or 0)
-            error_class = classify(code, str(message.get("api_error") or ""), error)
-            retry_at = self._reset_at or reset_in(error, now)
-            return TurnEnded(
-                stop_reason="error",
-                denied=denied,
-                num_turns=turns,
-                error=error,
-                error_class=error_class,
-                retry_at=retry_at if error_class in ("rate_limit", "quota") else 0.0,
-            )
+        # "success" with is_error: a failed call of the API ends like that.
+        if message.is_error or message.subtype.startswith("error"):
+            return self._failure(message, denied, now)
+        structured = message.structured_output
         return TurnEnded(
-            stop_reason="refusal" if message.get("stop_reason") == "refusal" else "end_turn",
-            text=result or self._final,
+            stop_reason=_STOPS.get(message.stop_reason or "", "end_turn"),
+            text=message.result or self._final,
             structured=json.dumps(structured) if structured is not None else "",
             denied=denied,
-            num_turns=turns,
+            num_turns=message.num_turns,
+        )
+
+    def _failure(self, message: ResultMessage, denied: tuple[str, ...], now: float) -> TurnEnded:
+        error = "; ".join(message.errors or ()) or message.result or message.subtype
+        if message.subtype == "error_max_turns":
+            return TurnEnded(
+                stop_reason="max_turn_requests", denied=denied, num_turns=message.num_turns, error=error
+            )
+        if message.terminal_reason in ("aborted_streaming", "aborted_tools"):
+            return TurnEnded(stop_reason="cancelled", denied=denied, num_turns=message.num_turns)
+        error_class = classify(message.api_error_status or 0, self._api_error, error)
+        limited = error_class in ("rate_limit", "quota")
+        return TurnEnded(
+            stop_reason="error",
+            denied=denied,
+            num_turns=message.num_turns,
+            error=error,
+            error_class=error_class,
+            retry_at=(self._reset_at or reset_in(error, now)) if limited else 0.0,
         )
 
 
@@ -161,17 +182,18 @@ def classify(code: int, api_error: str, text: str) -> ErrorClass:
     The class of a failed turn.
 
     :param code: HTTP status of the last call; 0: there was no answer.
+    :param api_error: The SDK's ``AssistantMessageError``; empty: it said none.
     """
     lower = text.lower()
-    if api_error == "usage_limit_reached" or "credit balance is too low" in lower or "hit your" in lower:
+    if api_error == "billing_error" or any(words in lower for words in _QUOTA):
         return "quota"
-    if code in (401, 403) or "/login" in lower or "invalid api key" in lower or "not logged in" in lower:
+    if code in (401, 403) or api_error == "authentication_failed" or any(words in lower for words in _LOGIN):
         return "login"
-    if code == 429:
+    if code == 429 or api_error == "rate_limit":
         return "rate_limit"
-    if code in _TRANSIENT or not code:
-        return "transient"
-    return "permanent" if 400 <= code < 500 else "transient"
+    if 400 <= code < 500 and code not in _TRANSIENT:
+        return "permanent"
+    return "permanent" if not code and api_error == "invalid_request" else "transient"
 
 
 def reset_in(text: str, now: float) -> float:
@@ -196,22 +218,14 @@ def reset_in(text: str, now: float) -> float:
     return end.timestamp()
 
 
-def _results(message: Mapping[str, Any]) -> Iterator[Event]:
-    for block in _content(message):
-        if block.get("type") == "tool_result":
-            failed = bool(block.get("is_error"))
-            said = block.get("content")
-            yield ToolCall(
-                id=str(block.get("tool_use_id") or ""),
-                title="",
-                status="failed" if failed else "completed",
-                detail=said if isinstance(said, str) else json.dumps(said, ensure_ascii=False),
-            )
-
-
-def _content(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    content = (message.get("message") or {}).get("content")
-    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+def _outcome(block: ToolResultBlock) -> ToolCall:
+    said = block.content
+    return ToolCall(
+        id=block.tool_use_id,
+        title="",
+        status="failed" if block.is_error else "completed",
+        detail=said if isinstance(said, str) else json.dumps(said, ensure_ascii=False),
+    )
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

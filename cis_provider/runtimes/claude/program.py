@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cis_provider.errors import PermanentAgentError
+from cis_provider.errors import ConfigError, PermanentAgentError
+from cis_provider.files import write_atomic
 from cis_provider.model.options import AgentOptions, McpServer
 from cis_provider.model.placeholders import substitute
 from cis_provider.runtimes.base import Setting
 
 INSTALL = "pip install 'cis-provider[claude]' brings it, as does npm install -g @anthropic-ai/claude-code"
+
+_MCP = "mcp.json"
 
 _MODES = {"ask": "default", "accept-edits": "acceptEdits", "plan": "plan", "everything": "bypassPermissions"}
 
@@ -52,14 +55,21 @@ def find_claude(options: AgentOptions, path: str) -> list[str]:
     raise PermanentAgentError(f"Claude Code: {name!r} is not there or not executable; {INSTALL}")
 
 
-def headless(setting: Setting) -> list[str]:
-    """The command that one talks with over its pipes."""
+def headless(setting: Setting, conversation_id: str) -> list[str]:
+    """
+    The command that one talks with over its pipes.
+
+    :param conversation_id: Of the conversation to go on with, or for the new one: a UUID.
+    """
+    new = [] if setting.resume else [f"--session-id={conversation_id}"]
     return [
         *find_claude(setting.options, setting.env.get("PATH", os.defpath)),
         "--output-format=stream-json",
         "--input-format=stream-json",
         "--verbose",
         "--permission-prompt-tool=stdio",
+        *new,
+        *([f"--json-schema={json.dumps(schema)}"] if (schema := setting.options.output_schema) else []),
         *_common(setting, setting.resume),
     ]
 
@@ -83,7 +93,8 @@ def _common(setting: Setting, resume: str) -> list[str]:
     if options.effort:
         words.append(f"--effort={options.effort}")
     if options.system_prompt:
-        words.append(f"--append-system-prompt={options.system_prompt}")
+        path = _own_file(setting, "system-prompt.txt", options.system_prompt)
+        words.append(f"--append-system-prompt-file={path}")
     if options.tools:
         words.append(f"--tools={','.join(options.tools)}")
     if options.denied_tools:
@@ -95,22 +106,35 @@ def _common(setting: Setting, resume: str) -> list[str]:
     return [*words, *options.args]
 
 
-def _mcp_file(setting: Setting) -> Path:
-    """A file of the session's own, mode 0600: on a command line everybody could read the keys."""
-    servers = {name: _server(one, setting.env) for name, one in setting.options.mcp_servers.items()}
-    path = setting.folder / "mcp.json"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
+def _own_file(setting: Setting, name: str, text: str) -> Path:
+    """A file of the session's own, mode 0600: on a command line everybody could read it, and it has a limit."""
+    path = setting.folder / name
+    write_atomic(path, text.encode())
     return path
 
 
-def _server(server: McpServer, env: Mapping[str, str]) -> dict[str, Any]:
-    # Claude Code fills in ${NAME} from its environment: no secret reaches the disk.
-    if server.url:
-        return {"type": "http", "url": server.url, "headers": dict(server.headers)}
-    for value in server.env.values():
-        substitute(value, env.get)
-    return {"command": server.command[0], "args": list(server.command[1:]), "env": dict(server.env)}
+def forget(setting: Setting) -> None:
+    """Remove the file that holds the MCP servers' secrets."""
+    (setting.folder / _MCP).unlink(missing_ok=True)
+
+
+def _mcp_file(setting: Setting) -> Path:
+    servers = {name: _server(name, one, setting.env) for name, one in setting.options.mcp_servers.items()}
+    return _own_file(setting, _MCP, json.dumps({"mcpServers": servers}))
+
+
+def _server(name: str, server: McpServer, env: Mapping[str, str]) -> dict[str, Any]:
+    def filled(values: Mapping[str, str]) -> dict[str, str]:
+        return {key: substitute(value, env.get) for key, value in values.items()}
+
+    try:
+        if server.url:
+            url = substitute(server.url, env.get)
+            return {"type": "http", "url": url, "headers": filled(server.headers)}
+        command, *args = server.command
+        return {"command": command, "args": args, "env": filled(server.env)}
+    except ConfigError as error:
+        raise PermanentAgentError(f"MCP server {name!r}: {error}; set it on this node") from error
 
 
 def environment(setting: Setting) -> dict[str, str]:

@@ -9,11 +9,19 @@ from typing import Any
 
 from cis_provider.errors import InvalidAnswer
 from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option
-from cis_provider.runtimes.claude.messages import title_of
 
 _ALLOW = Option("allow", "Yes", "allow_once")
 _ALWAYS = Option("always", "Yes, and do not ask again for this", "allow_always")
 _DENY = Option("deny", "No", "reject_once")
+
+
+def title_of(name: str, arguments: Mapping[str, Any]) -> str:
+    """One line: what a tool is called for."""
+    for key in ("command", "file_path", "notebook_path", "url", "query", "pattern", "description", "prompt"):
+        if value := arguments.get(key):
+            first, *more = str(value).splitlines() or [""]
+            return f"{name}: {first[:200]}{' ...' if more or len(first) > 200 else ''}"
+    return name
 
 
 def blockage_of(request: Mapping[str, Any], number: int, now: float) -> Blockage:
@@ -25,7 +33,7 @@ def blockage_of(request: Mapping[str, Any], number: int, now: float) -> Blockage
     name, arguments = str(request.get("tool_name") or "tool"), request.get("input") or {}
     if name == "AskUserQuestion":
         return _question(arguments, number, now)
-    lasting = (_ALWAYS,) if request.get("permission_suggestions") else ()
+    lasting = (_ALWAYS,) if _lasting(request) else ()
     return Blockage(
         number=number,
         kind=BlockageKind.PERMISSION,
@@ -50,19 +58,21 @@ def response_to(request: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
     match answer.option:
         case "allow":
             return {"behavior": "allow", "updatedInput": arguments}
-        case "always":
-            rules = [
-                one
-                for one in request.get("permission_suggestions") or ()
-                if one.get("type") in ("addRules", "addDirectories")
-            ]
-            # For this conversation only: nobody wants a file of the user's changed from afar.
-            lasting = [{**one, "destination": "session"} for one in rules]
+        case "always" if lasting := _lasting(request):
             return {"behavior": "allow", "updatedInput": arguments, "updatedPermissions": lasting}
         case "deny" | "" if answer.option or answer.text:
             return {"behavior": "deny", "message": answer.text or "A human has said no to this."}
         case _:
             raise InvalidAnswer(f"{answer.option!r} is no answer; there are allow, always, deny, or words")
+
+
+def _lasting(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What "always" changes: for this conversation only, since nobody wants a file changed from afar."""
+    return [
+        {**one, "destination": "session"}
+        for one in request.get("permission_suggestions") or ()
+        if one.get("type") in ("addRules", "addDirectories") or one.get("mode") == "acceptEdits"
+    ]
 
 
 def _question(arguments: Mapping[str, Any], number: int, now: float) -> Blockage:
@@ -109,6 +119,7 @@ def _answers(arguments: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     if not said:
         raise InvalidAnswer("the answer is empty; give an option or words")
     if len(questions) <= 1:
+        _check_option(arguments, answer)
         return dict.fromkeys(questions, said)
     lines = [line for line in said.splitlines() if line.strip()]
     if len(lines) != len(questions):
@@ -117,6 +128,16 @@ def _answers(arguments: Mapping[str, Any], answer: Answer) -> dict[str, str]:
             + " / ".join(questions)
         )
     return dict(zip(questions, lines, strict=True))
+
+
+def _check_option(arguments: Mapping[str, Any], answer: Answer) -> None:
+    labels = [
+        str(one.get("label") or "")
+        for question in arguments.get("questions") or ()
+        for one in question.get("options") or ()
+    ]
+    if answer.option and answer.option not in labels:
+        raise InvalidAnswer(f"{answer.option!r} is no option; there are {', '.join(labels)}, or own words")
 
 
 def _detail(name: str, arguments: Mapping[str, Any]) -> str:
