@@ -147,7 +147,9 @@ class Listener:
             self.tell(event)
 
     def _on_usage(self, thread: str, params: dict[str, Any]) -> None:
-        usage = self._meter.take(thread, _record(params, "tokenUsage"), running=self.turn is not None)
+        # A resumed thread's old total is told once more, and may come when our turn runs already.
+        running = self.turn is not None and (thread != self.thread or params.get("turnId") == self.turn_id)
+        usage = self._meter.take(thread, _record(params, "tokenUsage"), running=running)
         if usage is not None:
             self._progress([usage])
 

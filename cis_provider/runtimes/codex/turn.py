@@ -118,16 +118,16 @@ class Meter:
         """
         A report.
 
-        :param running: Whether a turn of ours runs; else it tells what was used before.
+        :param running: Whether a turn of ours is meant; else it tells what was used before.
         """
         total, last = usage.get("total"), usage.get("last")
         if not isinstance(total, dict):
             return None
         if thread not in self._before:
             spent = last if running and isinstance(last, dict) else {}
-            self._before[thread] = {key: total.get(key, 0) - spent.get(key, 0) for key in total}
-            if not running:
-                self._before[thread] = dict(total)
+            self._before[thread] = {
+                key: int(value or 0) - int(spent.get(key) or 0) for key, value in total.items()
+            }
         self._total[thread] = total
         return self._usage() if running else None
 
