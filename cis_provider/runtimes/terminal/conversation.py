@@ -1,0 +1,96 @@
+"""What the two ways to drive a terminal program share: events, blockages, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from cis_provider.model.blockage import Answer
+from cis_provider.runtimes.base import Conversation, Setting
+from cis_provider.runtimes.events import Ended, Event, Output
+from cis_provider.runtimes.terminal.stage import Stage
+from cis_provider.runtimes.terminal.waiting import ScreenWaiting
+from cis_provider.screens.rulebook import RuleBook
+from cis_provider.screens.watcher import Judgement
+
+log = logging.getLogger(__name__)
+
+#: Seconds for which a screen must stay unknown before that is told.
+UNKNOWN_TOLD = 10.0
+
+
+class ScreenConversation(Conversation):
+    """A conversation on a screen. Nothing is typed but a prompt into an idle program, and answers."""
+
+    def __init__(self, setting: Setting, book: RuleBook) -> None:
+        self._setting = setting
+        self._book = book
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._waiting = ScreenWaiting(self._events.put_nowait)
+        self._stage: Stage | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unknown = ""
+        self._unknown_since = 0.0
+        self._ended = False
+
+    @property
+    def conversation_id(self) -> str:
+        return ""
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, Ended):
+                return
+
+    async def answer(self, answer: Answer) -> None:
+        await self._waiting.answer(self._stage, answer)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        try:
+            if self._stage is not None:
+                await self._stage.stop()
+        finally:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._end(self._stage.exit_code if self._stage else None)
+
+    @abstractmethod
+    async def start(self) -> None: ...
+
+    def _end(self, exit_code: int | None, error: str = "") -> None:
+        if not self._ended:
+            self._ended = True
+            self._waiting.drop()
+            self._events.put_nowait(Ended(exit_code=exit_code, error=error))
+
+    def _say(self, line: str) -> None:
+        self._events.put_nowait(Output(text=f"{line}\n"))
+
+    def _look(self, stage: Stage, judgement: Judgement) -> None:
+        """Tell what a look at the screen says, if it says something new."""
+        self._waiting.look(stage, judgement)
+        now = asyncio.get_running_loop().time()
+        if judgement.state != "unknown":
+            self._unknown, self._unknown_since = "", now
+        elif now - self._unknown_since > UNKNOWN_TOLD and judgement.evidence != self._unknown:
+            self._unknown = judgement.evidence
+            told = f"[no rule of {self._book.program!r} knows its screen, whose last line is: {judgement.evidence}]\n"
+            self._events.put_nowait(Output(text=told, thought=True))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a terminal program could not be followed", exc_info=error)
+            self._end(None, f"it could not be followed: {type(error).__name__}: {error}")

@@ -1,0 +1,155 @@
+"""What a program on a screen waits for: said once, answered by keys, and never by keys meant for another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from cis_provider.errors import InvalidAnswer, StaleAnswer
+from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option
+from cis_provider.runtimes.events import Blocked, Event, Unblocked
+from cis_provider.runtimes.terminal.stage import Stage
+from cis_provider.screens import keys
+from cis_provider.screens.watcher import Judgement
+
+#: How often in a row a screen must look blocked: a frame that is half drawn does not stay.
+_LOOKS = 2
+#: Lines of the screen that a blockage shows.
+_DETAIL_LINES = 30
+#: Seconds after an answer in which a program that wrote nothing since is not asked again.
+_ANSWERED = 3.0
+
+_OPTION_KINDS = {
+    "allow": "allow_once",
+    "allow_always": "allow_always",
+    "deny": "reject_once",
+    "deny_always": "reject_always",
+}
+
+
+class ScreenWaiting:
+    """
+    The blockage of one program, of which there is one at a time.
+
+    :param emit: Gets ``Blocked`` and ``Unblocked``.
+    """
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._count = 0
+        self._open: Blockage | None = None
+        self._judgement: Judgement | None = None
+        self._seen: tuple[str, str] | None = None
+        self._looks = 0
+        self._answered_at = 0.0
+        self._written_then = -1
+
+    @property
+    def open(self) -> bool:
+        """Whether it waits."""
+        return self._open is not None
+
+    def look(self, stage: Stage, judgement: Judgement) -> None:
+        """Take in what the screen says now."""
+        asked = _asked(judgement)
+        self._looks = self._looks + 1 if asked == self._seen else 1
+        self._seen = asked
+        if self._open is not None and asked == _asked(self._judgement):
+            return
+        if self._looks < _LOOKS:
+            return
+        if self._open is not None:
+            self._close("elsewhere" if self._open.options else "by_itself")
+        if judgement.state == "blocked" and not self._just_answered(stage):
+            self._ask(stage, judgement)
+
+    def drop(self) -> None:
+        """It waits for nothing any more."""
+        if self._open is not None:
+            self._close("by_itself")
+
+    async def answer(self, stage: Stage | None, answer: Answer) -> None:
+        """
+        Press the keys of an answer.
+
+        :raises StaleAnswer: Nothing waits under that number, or the screen shows something else by now.
+        :raises InvalidAnswer: It has no such option.
+        """
+        blockage, asked = self._open, self._judgement
+        if stage is None or blockage is None or asked is None or blockage.number != answer.number:
+            raise StaleAnswer(f"question {answer.number} waits for no answer any more; nothing was typed")
+        names = self._keys(blockage, asked, answer)
+        now = stage.judge()
+        if _asked(now) != _asked(asked):
+            raise StaleAnswer(
+                f"question {answer.number} is not on the screen any more, which shows {now.state}"
+                f" ({now.evidence!r}); nothing was typed"
+            )
+        self._written_then = stage.written
+        await stage.press(names, answer.text)
+        self._answered_at = time.monotonic()
+        self._seen, self._looks = None, 0
+        if self._open is blockage:
+            self._close("answered")
+
+    @staticmethod
+    def _keys(blockage: Blockage, asked: Judgement, answer: Answer) -> tuple[str, ...]:
+        free = next((names for names in asked.keys.values() if keys.TEXT in names), None)
+        ids = [option.id for option in blockage.options]
+        if answer.option:
+            if answer.option not in ids:
+                raise InvalidAnswer(
+                    f"question {answer.number} has no option {answer.option!r}; "
+                    f"it has: {', '.join(ids) or 'none'}"
+                )
+            return asked.keys[answer.option]
+        if free is None or not answer.text.strip():
+            words = " or words of one's own" if free is not None else ""
+            raise InvalidAnswer(
+                f"question {answer.number} takes one of: {', '.join(ids) or 'nothing that we could type'}{words}"
+            )
+        return free
+
+    def _just_answered(self, stage: Stage) -> bool:
+        return stage.written == self._written_then and time.monotonic() - self._answered_at < _ANSWERED
+
+    def _ask(self, stage: Stage, judgement: Judgement) -> None:
+        self._count += 1
+        kind = judgement.kind or BlockageKind.QUESTION
+        options = tuple(
+            Option(id=name, label=name.replace("_", " ").capitalize(), kind=_OPTION_KINDS.get(name, ""))
+            for name, names in judgement.keys.items()
+            if keys.TEXT not in names
+        )
+        shown = [line for line in stage.watcher.screen.frame().lines if line.strip()]
+        self._judgement = judgement
+        self._open = Blockage(
+            number=self._count,
+            kind=kind,
+            title=_title(judgement, shown),
+            detail="\n".join(shown[-_DETAIL_LINES:]),
+            options=options,
+            free_text=any(keys.TEXT in names for names in judgement.keys.values()),
+            since=time.time(),
+        )
+        self._emit(Blocked(blockage=self._open))
+
+    def _close(self, how: Literal["answered", "elsewhere", "by_itself"]) -> None:
+        assert self._open is not None
+        number, self._open, self._judgement = self._open.number, None, None
+        self._emit(Unblocked(number=number, how=how))
+
+
+def _asked(judgement: Judgement | None) -> tuple[str, str] | None:
+    """What tells one blockage from another; a stalled program's evidence counts seconds."""
+    if judgement is None or judgement.state != "blocked":
+        return None
+    return judgement.rule, "" if judgement.kind is BlockageKind.STALLED else judgement.evidence
+
+
+def _title(judgement: Judgement, lines: list[str]) -> str:
+    """The whole line that the rule saw a part of."""
+    first = judgement.evidence.partition("\n")[0].strip()
+    found = next((line.strip(" │┃║▌") for line in reversed(lines) if first and first in line), first)
+    return found or f"it waits ({judgement.rule})"
