@@ -29,12 +29,18 @@ _READING: dict[str, Any] = {
 #: Over ACP, a question, and what a subagent may not do unasked, are told to nobody: it would wait for ever.
 _UNSEEN = ("question", "task")
 
+#: Keys of ``config`` that are the protocol's, not OpenCode's.
+_OURS = ("mode", "auth_method")
+
 #: Tools that it governs under another one's name.
 _GOVERNED_BY = dict.fromkeys(("write", "patch", "multiedit", "apply_patch"), "edit")
 
 
 class OpenCodeRuntime(AcpRuntime):
-    """``program`` may name another binary than ``opencode``."""
+    """
+    ``program`` may name another binary than ``opencode``. What ``config`` holds besides ``mode`` and
+    ``auth_method`` is its own configuration (opencode.ai/config.json): providers, agents, formatters.
+    """
 
     name: ClassVar[str] = "opencode"
 
@@ -67,12 +73,15 @@ def permissions(options: AgentOptions, *, attended: bool) -> dict[str, Any]:
 
     :param attended: A human sits before it: it may ask what ACP has no words for.
     """
+    given = options.config.get("permission")
     rules: dict[str, Any] = {"*": "allow" if options.permissions.policy == "everything" else "ask"}
     if rules["*"] == "ask":
         rules |= _READING
     if options.tools:
         wanted = {_governed(name): rules.get(_governed(name), rules["*"]) for name in options.tools}
         rules = {"*": "deny", **wanted}
+    if isinstance(given, dict):
+        rules |= given
     if not attended:
         unseen = _UNSEEN if options.permissions.policy != "everything" else _UNSEEN[:1]
         rules |= dict.fromkeys(unseen, "deny")
@@ -92,12 +101,24 @@ def _config(setting: Setting, *, attended: bool) -> dict[str, Any]:
         raise PermanentAgentError(f"{_CONTENT} of the agent's env is no JSON: {error}") from None
     if not isinstance(config, dict):
         raise PermanentAgentError(f"{_CONTENT} of the agent's env is no JSON object")
+    config = _merged(
+        config, {key: value for key, value in setting.options.config.items() if key not in _OURS}
+    )
     config["permission"] = permissions(setting.options, attended=attended)
     if setting.options.system_prompt:
         path = setting.folder / "instructions.md"
         _write(path, setting.options.system_prompt)
         config["instructions"] = [*dict.fromkeys([*config.get("instructions", []), str(path)])]
     return config
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both, the second one's word where they differ."""
+    both = {**one, **other}
+    for key in one.keys() & other.keys():
+        if isinstance(one[key], dict) and isinstance(other[key], dict):
+            both[key] = _merged(one[key], other[key])
+    return both
 
 
 def _write(path: Path, text: str) -> None:

@@ -27,7 +27,7 @@ _QUESTIONS = {
         {
             "question": "Which sizes?",
             "header": "Size",
-            "multiSelect": True,
+            "multi_select": True,
             "options": [{"label": "S", "description": "small"}, {"label": "L", "description": "large"}],
         },
     ]
@@ -68,11 +68,11 @@ class TestKimi(AcpCases):
         assert largest in said(server.calls[0])
 
     async def test_what_it_says_of_its_housekeeping_is_no_answer(
-        self, server: ModelServer, talks: Talks
+        self, talks: Talks, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        talk = talks(env={**talks.env, "KIMI_MODEL_MAX_CONTEXT_SIZE": "30000"})  # type: ignore[attr-defined]
+        monkeypatch.setattr(KimiRuntime, "limit", lambda self, setting: 0)
+        talk = talks(env={**talks.env, "KIMI_MODEL_MAX_CONTEXT_SIZE": "50000"})  # type: ignore[attr-defined]
         await talk.start()
-        await talk.turn(say.filler(60_000))
-        end = await talk.turn(say.filler(60_000))
-        assert any("Compact" in one.text for one in talk.seen if isinstance(one, Output)), talk.seen
+        end = await talk.turn(say.filler(200_000))
+        assert any("Compact" in one.text for one in talk.seen if isinstance(one, Output))
         assert "ompact" not in end.text

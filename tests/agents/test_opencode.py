@@ -40,6 +40,20 @@ class TestOpenCode(AcpCases):
         names = {one["function"]["name"] for one in server.calls[0].body["tools"]}
         assert "bash" in names and not names & {"question", "task", "webfetch"}
 
+    async def test_a_provider_of_ones_own_is_configured_in_the_agents_file(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        provider = {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": f"{server.url}/v1", "apiKey": "{env:ZAI_API_KEY}"},
+            "models": {"glm-5": {"limit": {"context": 200_000, "output": 98_304}}},
+        }
+        env = {**talks.env, "ZAI_API_KEY": "test-key"}  # type: ignore[attr-defined]
+        talk = talks(env=env, model="zai-own/glm-5", config={"provider": {"zai-own": provider}})
+        assert (await talk.start()).model == "zai-own/glm-5"
+        assert (await talk.turn("go")).text == "done"
+        assert server.calls[0].model == "glm-5"
+
     async def test_only_named_tools_are_offered(self, server: ModelServer, talks: Talks) -> None:
         talk = talks(tools=("Read", "Grep"))
         await talk.start()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -26,22 +24,6 @@ from cis_provider.testing.model_server.environment import environment
 from tests.kit.talk import Talk
 
 Talks = Callable[..., Talk]
-
-_CHECKOUT = Path(__file__).parents[2]
-
-
-def installed(program: str) -> str:
-    """The program's file; skips the test if it is not installed."""
-    asked = subprocess.run(
-        [sys.executable, "tools/agents.py", "path", program],
-        cwd=_CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    if asked.returncode:
-        pytest.skip(f"{program} is not installed: python tools/agents.py install {program}")
-    return asked.stdout.strip()
 
 
 def said(request: Any) -> list[str]:
@@ -66,8 +48,10 @@ class AcpCases:
             yield server
 
     @pytest.fixture
-    async def talks(self, server: ModelServer, tmp_path: Path) -> AsyncIterator[Talks]:
-        file, made, pids = installed(self.program), [], []
+    async def talks(
+        self, server: ModelServer, tmp_path: Path, agent_program: Callable[[str], Path]
+    ) -> AsyncIterator[Talks]:
+        file, made, pids = str(agent_program(self.program)), [], []
         for name in ("workspace", "folder"):
             (tmp_path / name).mkdir()
         env = environment(self.program, server.url, tmp_path / "home", workspace=tmp_path / "workspace")

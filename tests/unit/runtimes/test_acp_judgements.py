@@ -201,6 +201,9 @@ def test_opencode_asks_unless_told_otherwise_and_never_what_nobody_sees() -> Non
     assert ask["read"]["*.env"] == "ask"
     everything = permissions(AgentOptions(permissions=Permissions(policy="everything")), attended=False)
     assert everything == {"*": "allow", "question": "deny"}
+    own = AgentOptions(config={"permission": {"bash": {"git *": "allow"}, "task": "allow"}})
+    assert permissions(own, attended=False)["bash"] == {"git *": "allow"}
+    assert permissions(own, attended=False)["task"] == "deny"
     some = permissions(AgentOptions(tools=("Write", "Bash")), attended=True)
     assert some == {"*": "deny", "edit": "ask", "bash": "ask"}
 
