@@ -69,7 +69,9 @@ class AgentOperator(BaseOperator):
     :param max_workers: Agents of the DAG at work at once, whatever pool they are in; 0: no limit.
     :param options: How its program is driven: model, permissions, MCP servers, check, budget and more; an
         ``AgentOptions``, or a mapping of the same. (templated)
-    :param account: Whose login it uses; a node may limit the agents of one account.
+    :param agent_conn_id: Airflow connection of type ``cis_agent`` with its key; default: the login that the
+        program has on the node.
+    :param account: Whose login it uses; a node may limit the agents of one account. Default: the connection's.
     :param priority: 0, the most urgent, to 3: the order in which agents get a place on the node.
     :param position: Place of the agent in its file, from 1; part of its name in ``cis dag ps``.
     :param pool: Default: the pool of its scope, where that is neither global nor a template.
@@ -102,6 +104,7 @@ class AgentOperator(BaseOperator):
         exclusive: Exclusive | None = None,
         max_workers: int = 0,
         options: AgentOptions | Mapping[str, Any] | None = None,
+        agent_conn_id: str = "",
         account: str = "",
         priority: int = 2,
         position: int = 0,
@@ -126,6 +129,7 @@ class AgentOperator(BaseOperator):
         self.max_workers = max_workers
         # Plain values: Airflow renders those and keeps them with the DAG.
         self.options = plain(options)
+        self.agent_conn_id = agent_conn_id
         self.account = account
         self.priority = priority
         self.position = position

@@ -11,6 +11,7 @@ from cis_provider.model.option_texts import texts_in
 from cis_provider.model.session import Exclusive, SessionKey, SessionRequest, WorkspaceRequest
 from cis_provider.model.text import variable_name
 from cis_provider.node_environment import values_for
+from cis_provider.operators.credentials import login_for
 from cis_provider.operators.options import to_options
 from cis_provider.operators.turns import effective, settled_scope
 from cis_provider.runtimes.registry import check_config
@@ -38,6 +39,7 @@ class AgentFields(Protocol):
     exclusive: Exclusive | None
     max_workers: int
     options: Mapping[str, Any] | None
+    agent_conn_id: str
     account: str
     timeout: float | None
     priority: int
@@ -49,9 +51,10 @@ def build_request(
 ) -> SessionRequest:
     """
     :param turn: Scopes that the run wants for itself.
-    :raises PermanentAgentError: A variable is unset, an option cannot be, or the workspace names what is not there.
+    :raises PermanentAgentError: A variable is unset, an option or connection is of no use, or the workspace
+        names what is not there.
     :raises ConfigError: ``$CIS_HOME/env`` is of no use.
-    :raises StoreError: Upstream outputs cannot be read.
+    :raises StoreError: Upstream outputs, or the connection with its key, cannot be read.
     """
     ti: Any = context["ti"]
     shell = operator.agent_type == "shell"
@@ -61,6 +64,8 @@ def build_request(
     check_config(operator.agent_type, options.config)
     of_options = [text for _, text in texts_in(operator.options or {})]
     secrets = values_for([*env.values(), *of_options, *([] if shell else [operator.prompt])])
+    login = login_for(operator.agent_conn_id, operator.agent_type, options.model)
+    secrets |= login.secrets
     _mask(secrets)
     return SessionRequest(
         key=SessionKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1),
@@ -73,8 +78,9 @@ def build_request(
         exclusive=effective(operator.exclusive, scope),
         turn=turn,
         dag_limit=operator.max_workers,
-        account=operator.account,
-        env=env | _places(operator, outputs),
+        account=operator.account or login.account,
+        # What the file says itself counts for more than the connection.
+        env=login.env | env | _places(operator, outputs),
         secrets=secrets,
         inputs={agent_id: stored.output for agent_id, stored in outputs.stored.items()},
         workspace=workspace_request(operator.workspace, operator.base_folder, operator.rollback, outputs),
