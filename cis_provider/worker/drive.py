@@ -105,11 +105,10 @@ class Drive:
             end = await self._turn(prompt)
             if isinstance(end, Ended):
                 crashes += 1
-                if crashes > _CRASHES or not self._conversation_id:
+                if crashes > _CRASHES:
                     return Outcome(subtype="interrupted", error=_last_words(end))
                 log.warning("session %s: its program died, %d: %s", self._id, crashes, _last_words(end))
-                await self._open(resume=self._conversation_id)
-                prompt = wording.go_on_after_crash()
+                prompt = await self._reopened(wording.go_on_after_crash())
                 continue
             self._account.deny(end.denied)
             if end.error_class in ("rate_limit", "quota"):
@@ -130,9 +129,7 @@ class Drive:
 
     async def _begin(self, kept: Kept | None) -> str:
         """Start the program, in the conversation that is kept if there is one; the first prompt."""
-        prompt = self._work.request.command
-        if self._options.output_schema:
-            prompt = wording.output_wanted(prompt, json.dumps(self._options.output_schema, indent=1))
+        prompt = self._first_prompt()
         limit = self._runtime.prompt_limit
         if limit and len(prompt.encode()) > limit:
             raise PermanentAgentError(
@@ -152,9 +149,28 @@ class Drive:
         await self._open()
         return prompt
 
+    def _first_prompt(self) -> str:
+        prompt, schema = self._work.request.command, self._options.output_schema
+        return wording.output_wanted(prompt, json.dumps(schema, indent=1)) if schema else prompt
+
     def _goes_on(self, kept: Kept) -> bool:
         # A task that succeeded and runs again is to be done again; what has a name goes on for ever.
         return bool(self._options.session or self._options.session_from) or not kept.ended_well
+
+    async def _reopened(self, go_on: str) -> str:
+        """Start the program again, in its conversation if that can be had; the prompt to go on with."""
+        if resume := self._conversation_id:
+            try:
+                await self._open(resume=resume)
+                return go_on
+            except PermanentAgentError as error:
+                # A program that dies in its first turn may not have written down that there was one.
+                log.warning(
+                    "session %s: conversation %s is lost, a new one begins: %s", self._id, resume, error
+                )
+                self._conversation_id = ""
+        await self._open()
+        return self._first_prompt()
 
     async def _open(self, resume: str = "") -> None:
         await self._close()
@@ -208,9 +224,7 @@ class Drive:
             log.info("session %s: %s takes over from %s: %s", self._id, fallback, before, end.error)
             return wording.taken_over(self._work.request.command, by=before, said=said)
         await self._rest(end, rests)
-        resume = self._conversation_id
-        await self._open(resume=resume)
-        return wording.go_on_after_limit() if resume else self._work.request.command
+        return await self._reopened(wording.go_on_after_limit())
 
     async def _rest(self, end: TurnEnded, rests: int) -> None:
         now = time.time()

@@ -323,6 +323,16 @@ async def test_a_program_that_dies_is_started_again_in_the_same_conversation(des
     assert "interrupted" in runtime.prompts[1]
 
 
+async def test_a_conversation_that_died_before_it_was_kept_begins_anew_with_the_prompt(desk: Desk) -> None:
+    runtime = ScriptedRuntime(
+        [[Ended(exit_code=137)], [DONE]], refuse_resume=PermanentAgentError("not found")
+    )
+    outcome, _ = await desk.run(runtime)
+    assert outcome.subtype == "success"
+    assert runtime.prompts == ["Build it.", "Build it."]
+    assert outcome.conversation_id == "conversation-3"
+
+
 async def test_a_program_that_always_dies_fails_the_agent(desk: Desk) -> None:
     outcome, runtime = await desk.run([[Ended(exit_code=139, error="segfault")]] * 9)
     assert outcome.subtype == "interrupted"
