@@ -79,6 +79,28 @@ def keep(name: str, kept: Kept) -> None:
     write_atomic(_file(name), msgspec.json.encode(kept))
 
 
+def keep_of(
+    request: SessionRequest, *, agent_type: str, conversation_id: str, workspace: str, error: str
+) -> None:
+    """
+    Remember the conversation of a session under its own name. A full disk is logged: the work goes on.
+
+    :param error: How the session ended; empty: well.
+    """
+    kept = Kept(
+        agent_type=agent_type,
+        conversation_id=conversation_id,
+        workspace=workspace,
+        prompt=digest(request.command),
+        ended_well=not error,
+        error=error[:500],
+    )
+    try:
+        keep(own_name(request), kept)
+    except OSError as trouble:
+        log.warning("the conversation of %s could not be kept: %s", request.key, trouble)
+
+
 def recall(name: str) -> Kept | None:
     """The conversation under a name."""
     try:

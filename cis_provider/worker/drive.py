@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import time
-from typing import Any
 
 import msgspec
 
@@ -18,12 +17,11 @@ from cis_provider.runtimes import registry
 from cis_provider.runtimes.base import ConversationRuntime, Setting
 from cis_provider.runtimes.events import Ended, TurnEnded
 from cis_provider.worker import conversations, judging, wording
+from cis_provider.worker.acceptance import Acceptance
 from cis_provider.worker.account import Account
-from cis_provider.worker.check import run_check
 from cis_provider.worker.context import Outcome, WorkContext
 from cis_provider.worker.conversations import Kept
 from cis_provider.worker.dialogue import Dialogue
-from cis_provider.worker.environment import output_file
 from cis_provider.worker.patience import LimitReached, Patience, Stopped
 
 log = logging.getLogger(__name__)
@@ -54,10 +52,9 @@ class Drive:
         self._limit: Blockage | None = None
         self._numbers = 0
         self._account = Account()
-        self._retries_left = self._options.check_retries
-        self._schema_retries = 1
         self._conversation_id = ""
         self._patience = Patience(work.stop, work.request.timeout, lambda: self.blockage)
+        self._acceptance = Acceptance(work, self._patience, self._account)
 
     @property
     def blockage(self) -> Blockage | None:
@@ -77,9 +74,8 @@ class Drive:
 
     async def run(self) -> Outcome:
         """From the prompt to what came of it."""
-        name = conversations.own_name(self._work.request)
         try:
-            outcome = await self._run(name)
+            outcome = await self._run()
         except Stopped as stopped:
             outcome = Outcome(subtype=stopped.order.subtype, error=stopped.order.reason)
         except LimitReached as reached:
@@ -94,10 +90,10 @@ class Drive:
             self._account.entered(outcome), conversation_id=self._conversation_id, agent_type=self._type
         )
         if self._conversation_id:
-            self._keep(name, outcome)
+            self._keep(outcome)
         return outcome
 
-    async def _run(self, name: str) -> Outcome:
+    async def _run(self) -> Outcome:
         kept = conversations.recall(conversations.starting_name(self._work.request))
         prompt = await self._begin(kept)
         crashes = rests = 0
@@ -120,7 +116,7 @@ class Drive:
                 await self._locked_out(end)
             if bad := judging.bad_end(end):
                 return Outcome(subtype=bad[0], error=bad[1], text=end.text or None)
-            outcome = await self._judged(end)
+            outcome = await self._acceptance.judge(end)
             if isinstance(outcome, Outcome):
                 return outcome
             prompt = outcome
@@ -260,35 +256,6 @@ class Drive:
         self._work.on_change()
         await self._patience.until(asyncio.Event().wait())
 
-    # The end of a turn
-
-    async def _judged(self, end: TurnEnded) -> Outcome | str:
-        """What came of it, or what to tell the agent."""
-        text: str | None = end.text
-        structured: Any = None
-        if schema := self._options.output_schema:
-            structured, trouble = judging.structured_answer(end.structured or end.text, schema)
-            if trouble and self._schema_retries:
-                self._schema_retries -= 1
-                return wording.invalid_output(trouble, json.dumps(schema, indent=1))
-            if trouble:
-                return Outcome(subtype="invalid_output", error=f"its answer: {trouble}", text=text)
-            text = json.dumps(structured, ensure_ascii=False, indent=1)
-        elif not end.text.strip() and not _has_written(self._work):
-            denied = f"; it was not allowed to: {', '.join(end.denied)}" if end.denied else ""
-            return Outcome(subtype="empty", error=f"it ended its turn without a word{denied}", text="")
-        if self._options.check:
-            attempt = self._account.checked.attempt + 1 if self._account.checked else 1
-            report = await self._patience.until(run_check(self._work, attempt=attempt))
-            self._account.checked = report
-            log.info("session %s: check %d %s", self._id, attempt, "passed" if report.passed else "failed")
-            if not report.passed:
-                if self._retries_left:
-                    self._retries_left -= 1
-                    return wording.check_failed(report.error)
-                return Outcome(subtype="check_failed", error=report.error, text=text)
-        return Outcome(subtype="success", text=text, structured=structured)
-
     async def _wrapped_up(self, reached: LimitReached) -> Outcome:
         """Ask for a last word, within a minute."""
         if reached.subtype == "blocked":
@@ -319,19 +286,14 @@ class Drive:
             self._account.settle(dialogue)
             await dialogue.close()
 
-    def _keep(self, name: str, outcome: Outcome) -> None:
-        kept = Kept(
+    def _keep(self, outcome: Outcome) -> None:
+        conversations.keep_of(
+            self._work.request,
             agent_type=self._type,
             conversation_id=self._conversation_id,
             workspace=str(self._work.workspace),
-            prompt=conversations.digest(self._work.request.command),
-            ended_well=outcome.subtype == "success",
-            error=outcome.error[:500],
+            error="" if outcome.subtype == "success" else outcome.error or outcome.subtype,
         )
-        try:
-            conversations.keep(name, kept)
-        except OSError as error:
-            log.warning("session %s: its conversation could not be kept: %s", self._id, error)
 
     def _know_conversation(self) -> None:
         if self._dialogue and (conversation_id := self._dialogue.conversation.conversation_id):
@@ -339,10 +301,7 @@ class Drive:
             self._conversation_id = conversation_id
             if changed:
                 # Now, not at the end: a killed worker's conversation is to be found, too.
-                self._keep(
-                    conversations.own_name(self._work.request),
-                    Outcome(subtype="interrupted", error="its worker was interrupted"),
-                )
+                self._keep(Outcome(subtype="interrupted", error="its worker was interrupted"))
 
     def _next_number(self) -> int:
         self._numbers += 1
@@ -351,11 +310,6 @@ class Drive:
     @property
     def _id(self) -> str:
         return self._work.session_id
-
-
-def _has_written(work: WorkContext) -> bool:
-    written = output_file(work.folder)
-    return written.exists() and written.stat().st_size > 0
 
 
 def _last_words(end: Ended) -> str:
