@@ -9,6 +9,9 @@ from cis_provider.runtimes.descriptor import RuntimeDescriptor
 
 _ALL = frozenset(Capability)
 
+# The schemas say what the runtimes read. OpenCode takes all of its own configuration; what has no schema is
+# judged by its runtime.
+
 #: What an agent of the Agent Client Protocol can be told besides the options that all have.
 _ACP_CONFIG: dict[str, Any] = {
     "type": "object",
@@ -21,6 +24,24 @@ _ACP_CONFIG: dict[str, Any] = {
     },
 }
 _STRICT_ACP_CONFIG = {**_ACP_CONFIG, "additionalProperties": False}
+_CODEX_CONFIG: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "overrides": {"type": "object", "description": "Settings of config.toml, by dotted key; no secrets"},
+        "questions": {"type": "boolean", "description": "Whether it may ask a human"},
+        "retry_patience": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "Seconds without progress that its own retries may last",
+        },
+    },
+    "additionalProperties": False,
+}
+_TERMINAL_CONFIG: dict[str, Any] = {
+    "type": "object",
+    "properties": {"rules": {"type": "string", "description": "Rules of its screen: a name, or a file"}},
+    "additionalProperties": False,
+}
 _NO_CONFIG: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 BUILT_IN = (
@@ -60,6 +81,7 @@ BUILT_IN = (
         display_name="Codex",
         factory="cis_provider.runtimes.codex:CodexRuntime",
         capabilities=_ALL,
+        config_schema=_CODEX_CONFIG,
         program="codex",
         tested=("0.150.0", "0.170.0"),
         how_to_install="npm install -g @openai/codex",
@@ -91,6 +113,7 @@ BUILT_IN = (
         type="terminal",
         display_name="Any program with a terminal interface",
         factory="cis_provider.runtimes.terminal:TerminalRuntime",
+        config_schema=_TERMINAL_CONFIG,
         how_to_install="install the program that `program` names",
     ),
     RuntimeDescriptor(

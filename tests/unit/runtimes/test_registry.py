@@ -148,3 +148,9 @@ def test_every_type_of_this_package_says_how_it_is_installed():
         assert descriptor.how_to_install and descriptor.display_name, descriptor.type
         module = descriptor.factory.partition(":")[0].rpartition(".")[0]
         assert Path(*module.split(".")).name == "runtimes"
+
+
+def test_codex_takes_what_its_schema_says():
+    from cis_provider.runtimes.codex.launch import Config
+
+    assert set(registry.REGISTRY.get("codex").config_schema["properties"]) == set(Config.__struct_fields__)
