@@ -427,18 +427,23 @@ async def test_it_is_stopped_while_the_model_hangs(place: Place) -> None:
 
 
 async def test_a_stopped_one_leaves_no_command_behind(place: Place) -> None:
+    os.mkfifo(place.workspace / "pid")
+    pipe = os.open(place.workspace / "pid", os.O_RDWR | os.O_NONBLOCK)
+    written = asyncio.Event()
+    asyncio.get_running_loop().add_reader(pipe, written.set)
     with ModelServer([run("echo $$ > pid; exec sleep 300")]) as server:
         async with place.talk(server, permissions=permissions("everything")) as talk:
             await talk.conversation.send("sleep")
             async with asyncio.timeout(20):
-                while not (place.workspace / "pid").exists() or not (place.workspace / "pid").read_text():
-                    await talk.until(ToolCall, Output)
-            handle = os.pidfd_open(int((place.workspace / "pid").read_text()))
+                await written.wait()
+            asyncio.get_running_loop().remove_reader(pipe)
+            handle = os.pidfd_open(int(os.read(pipe, 100)))
             await talk.conversation.stop()
-        # The kernel kills it because its parent is gone: a moment after that.
+        # It has a group of its own, and ends a moment after the program it belongs to.
         ended, _, _ = select.select([handle], [], [], 5)
-        os.close(handle)
-        assert ended
+    os.close(handle)
+    os.close(pipe)
+    assert ended
 
 
 async def test_an_interrupted_turn_is_cancelled_and_the_next_one_runs(place: Place) -> None:
