@@ -297,6 +297,7 @@ async def test_a_program_that_is_killed_in_its_first_turn_can_be_resumed(place: 
         async with place.talk(server) as talk:
             await talk.conversation.send("The word is heron.")
             await asyncio.to_thread(server.wait_for, 1)
+            await _stored(place, "The word is heron.")
             os.kill(place.pids[-1], signal.SIGKILL)
             await talk.until(Ended)
             conversation_id = talk.conversation.conversation_id
@@ -304,6 +305,25 @@ async def test_a_program_that_is_killed_in_its_first_turn_can_be_resumed(place: 
         async with place.talk(server, conversation_id) as talk:
             await talk.turn("Go on.")
         assert "The word is heron." in asked_of_model(server)
+
+
+async def _stored(place: Place, words: str) -> None:
+    """Claude Code writes a prompt down 0.1 s after it has asked the model; before that it is lost."""
+    async with asyncio.timeout(10):
+        files = place.folder / "home"
+        while not any(words in file.read_text() for file in files.rglob("projects/*/*.jsonl")):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # a file of another program: nothing tells when it grows
+
+
+async def test_a_program_that_is_killed_before_it_wrote_anything_down_says_what_is_lost(place: Place) -> None:
+    with ModelServer([]) as server:
+        async with place.talk(server) as talk:
+            os.kill(place.pids[-1], signal.SIGKILL)
+            await talk.until(Ended)
+            conversation_id = talk.conversation.conversation_id
+        with pytest.raises(PermanentAgentError, match="No conversation found"):
+            async with place.talk(server, conversation_id):
+                pass
 
 
 async def test_a_conversation_goes_on_in_another_folder(place: Place) -> None:
@@ -384,10 +404,16 @@ async def test_a_human_goes_on_in_the_same_conversation_at_a_terminal_and_hands_
 def _at_the_terminal(launch: Any, place: Place, server: ModelServer) -> None:
     env = {**launch.env, "TERM": "xterm-256color"}
     child = pexpect.spawn(
-        launch.argv[0], launch.argv[1:], cwd=str(place.workspace), env=env, dimensions=(40, 120), timeout=30
+        launch.argv[0],
+        launch.argv[1:],
+        cwd=str(place.workspace),
+        env=env,
+        dimensions=(40, 120),
+        timeout=30,
+        encoding="utf-8",
     )
     try:
-        child.expect("From the protocol")
+        child.expect(r"From.{0,20}the.{0,20}protocol")
         child.expect(r"\?.{0,40}for.{0,40}shortcuts|>|❯")
         deadline = time.monotonic() + 30
         child.send("the second prompt")
