@@ -73,7 +73,7 @@ BUILT_IN = (
         capabilities=_ALL,
         config_schema=_ACP_CONFIG,
         program="opencode",
-        tested=("1.18.0", "1.19.0"),
+        tested=("1.17.19", "1.19.0"),
         how_to_install="npm install -g opencode-ai",
     ),
     RuntimeDescriptor(
@@ -99,7 +99,7 @@ BUILT_IN = (
             }
         ),
         program="aider",
-        tested=("0.86.0", "0.87.0"),
+        tested=("0.84.0", "0.87.0"),
         how_to_install="pip install aider-chat, into an environment of its own",
     ),
     RuntimeDescriptor(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cis_provider.errors import PermanentAgentError, TransientAgentError
 from cis_provider.runtimes.base import Setting
+from cis_provider.runtimes.catalogue import BUILT_IN
 
 #: Bytes of standard error that are kept: the end of a stack trace.
 _TAIL = 16 * 1024
@@ -40,9 +41,15 @@ def find_program(name: str, setting: Setting) -> list[str]:
     if found is None:
         raise PermanentAgentError(
             f"program {program[0]!r} is not there or not executable (PATH of the agent: {path}): "
-            "install it on this node, or name its file with 'program' in the agent's options"
+            f"install it on this node{_how_to_install(program[0])}, or name its file with 'program' in the agent's "
+            "options"
         )
     return [found, *program[1:]]
+
+
+def _how_to_install(program: str) -> str:
+    how = [known.how_to_install for known in BUILT_IN if known.program == program]
+    return f" ({how[0]})" if how else ""
 
 
 class AgentProcess:

@@ -62,7 +62,7 @@ def test_a_version_that_was_not_tested_is_a_warning(cis: Any, place: Path) -> No
     done = cis("runtime", "check", "opencode")
     assert done.returncode == 0
     assert (
-        "version 9.0.1 was not tested (tested: 1.18.0 and newer, older than 1.19.0); it may work"
+        "version 9.0.1 was not tested (tested: 1.17.19 and newer, older than 1.19.0); it may work"
         in done.stdout
     )
 

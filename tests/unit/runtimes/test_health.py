@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from cis_provider.runtimes.catalogue import BUILT_IN
 from cis_provider.runtimes.health import is_tested
 from cis_provider.runtimes.logins import LOGINS, Login
+
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,11 @@ def test_a_range_has_its_start_and_not_its_end(version, tested, answer):
 def test_every_vendors_program_has_a_tested_range_and_a_login():
     named = {one.type for one in BUILT_IN if one.program and one.type != "shell"}
     assert named == LOGINS.keys()
-    assert all(one.tested[0] < one.tested[1] for one in BUILT_IN if one.type in named)
+    pinned = tomllib.loads((CHECKOUT / "tests/agents/versions.toml").read_text())
+    for one in BUILT_IN:
+        if one.type in named:
+            versions = [version for entry in pinned[one.type] for version in entry["versions"]]
+            assert versions and all(is_tested(version, one.tested) for version in versions), one.type
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,18 @@ def test_every_type_of_this_package_says_how_it_is_installed():
         assert Path(*module.split(".")).name == "runtimes"
 
 
+def test_a_program_that_is_not_there_says_how_it_is_installed(tmp_path):
+    from cis_provider.model.options import AgentOptions
+    from cis_provider.runtimes.base import Setting
+    from cis_provider.runtimes.process import find_program
+
+    setting = Setting(
+        workspace=tmp_path, folder=tmp_path, env={"PATH": str(tmp_path)}, options=AgentOptions()
+    )
+    with pytest.raises(PermanentAgentError, match="npm install -g @moonshot-ai/kimi-code"):
+        find_program("kimi", setting)
+
+
 def test_codex_takes_what_its_schema_says():
     from cis_provider.runtimes.codex.launch import Config
 
