@@ -2,8 +2,8 @@
 An agent that speaks the Agent Client Protocol and does what its prompt says, without a model.
 
 ``python -m cis_provider.testing.fake_acp_agent``, for tests of whatever drives such agents. Prompts:
-``say WORDS``, ``think WORDS``, ``run COMMAND``, ``edit PATH``, ``ask``, ``form``, ``fail CODE WORDS``,
-``stop REASON``, ``huge BYTES``, ``history``, ``hang``, ``die``. Conversations are kept in the folder
+``say WORDS``, ``think WORDS``, ``run COMMAND``, ``edit PATH``, ``form``, ``fail CODE WORDS``,
+``stop REASON``, ``huge BYTES``, ``history``, ``hang``, ``die``, ``mute``. Conversations are kept in the folder
 ``FAKE_ACP_HOME``. Variables that change it: ``FAKE_ACP_LOGIN`` (a file that must be there, else somebody must
 log in), ``FAKE_ACP_PLAIN`` (it can neither resume nor load), ``FAKE_ACP_LOAD`` (it loads, telling the history
 again), ``FAKE_ACP_DEAF`` (it ignores the end of its input and SIGTERM).
@@ -170,6 +170,9 @@ def _act(agent: Agent, word: str, rest: str) -> str:
         agent.say("x" * int(rest))
     elif word == "hang":
         agent.cancelled.wait()
+    elif word == "mute":
+        os.close(1)
+        threading.Event().wait()
     elif word == "die":
         sys.stderr.write("its last words\n")
         sys.stderr.flush()

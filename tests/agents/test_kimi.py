@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cis_provider.errors import InvalidAnswer, PermanentAgentError
 from cis_provider.model.blockage import Answer, BlockageKind
+from cis_provider.model.options import Permissions
 from cis_provider.runtimes.events import Output
 from cis_provider.runtimes.kimi import KimiRuntime
 from cis_provider.testing.model_server import ModelServer
@@ -54,6 +57,17 @@ class TestKimi(AcpCases):
         assert (await talk.end_of_turn()).text == "thank you"
         result = str(server.calls[-1].body["messages"][-1]["content"])
         assert "blue" in result and "S, L" in result
+
+    async def test_an_edit_is_accepted_and_a_command_is_asked(
+        self, server: ModelServer, talks: Talks, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "workspace" / "a.txt"
+        server.push(say.tool("Write", {"path": str(file), "content": "A"}), say.run("echo x"))
+        talk = talks(permissions=Permissions(policy="accept-edits"))
+        await talk.start()
+        await talk.conversation.send("write it")
+        assert "echo x" in (await talk.blocked()).title
+        assert file.read_text() == "A"
 
     async def test_a_prompt_that_it_would_summarize_is_refused(
         self, server: ModelServer, talks: Talks

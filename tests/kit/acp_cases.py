@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pexpect
 import pytest
 
 from cis_provider.model.blockage import BlockageKind
-from cis_provider.model.options import AgentOptions, Permissions
+from cis_provider.model.options import AgentOptions, McpServer, Permissions
 from cis_provider.runtimes.acp import AcpRuntime
 from cis_provider.runtimes.base import Setting
 from cis_provider.runtimes.events import Blocked, Output, ToolCall, Usage
@@ -231,6 +232,15 @@ class AcpCases:
         await talk.start()
         await talk.turn("go")
         assert any("Speak like a pirate." in str(one) for one in server.calls[0].body["messages"])
+
+    async def test_a_tool_of_an_mcp_server_is_offered(self, server: ModelServer, talks: Talks) -> None:
+        file = Path(__file__).parents[1] / "agents" / "mcp_echo.py"
+        echo = McpServer(command=(sys.executable, str(file)), env={"TOKEN": "${REAL}", "PLAIN": "plain"})
+        env = {**talks.env, "REAL": "of-the-test"}  # type: ignore[attr-defined]
+        talk = talks(env=env, mcp_servers={"echo": echo})
+        await talk.start()
+        await talk.turn("go")
+        assert "of-the-test-plain" in str(server.calls[0].body["tools"])
 
     async def test_a_human_goes_on_in_the_terminal_and_the_conversation_comes_back(
         self, server: ModelServer, talks: Talks, tmp_path: Path

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from cis_provider.errors import PermanentAgentError, TransientAgentError
+from cis_provider.errors import AgentError, PermanentAgentError, TransientAgentError
 from cis_provider.model.blockage import Answer
 from cis_provider.runtimes.acp.journal import Journal, Look
 from cis_provider.runtimes.acp.link import Gone, Link, NoSuchMethod, Refused
@@ -17,11 +18,13 @@ from cis_provider.runtimes.acp.trouble import Trouble
 from cis_provider.runtimes.acp.turn import Turn
 from cis_provider.runtimes.acp.waiting import Waiting
 from cis_provider.runtimes.base import Conversation, Launch, Setting
-from cis_provider.runtimes.events import Ended, Event, Started, Usage
+from cis_provider.runtimes.events import Ended, ErrorClass, Event, Started, Usage
 from cis_provider.runtimes.process import spawn
 
 if TYPE_CHECKING:
     from cis_provider.runtimes.acp.runtime import AcpRuntime
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks into a program's own records while a turn runs.
 _LOOK_EVERY = 2.0
@@ -148,6 +151,18 @@ class AcpConversation(Conversation):
     # A turn
 
     async def _run(self, turn: Turn, prompt: str) -> None:
+        try:
+            await self._play(turn, prompt)
+        except AgentError as error:
+            kind: ErrorClass = "transient" if error.retryable else "permanent"
+            turn.trouble = Trouble(error=str(error), error_class=kind)
+            self._finish(turn, "end_turn", 0)
+        except Exception as error:
+            log.exception("a turn of conversation %s failed", self._id)
+            turn.trouble = Trouble(error=repr(error), error_class="transient")
+            self._finish(turn, "end_turn", 0)
+
+    async def _play(self, turn: Turn, prompt: str) -> None:
         assert self._link is not None
         if self._locked_out is not None:
             await self._open()
@@ -169,7 +184,8 @@ class AcpConversation(Conversation):
         except Refused as refused:
             turn.trouble = turn.trouble or refused.trouble
         except Gone:
-            return None  # the process's end says it
+            # The process's end says it. One that only closed its output is of no more use.
+            return await self._link.close()
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
@@ -246,7 +262,8 @@ class AcpConversation(Conversation):
     async def _watch_process(self) -> None:
         assert self._link is not None
         await self._link.process.wait()
-        await self._link.process.settle()
+        # As a task of its own: a stop at this moment cancels the wait for its last words, not this.
+        await asyncio.gather(self._link.process.settle(), return_exceptions=True)
         await self._link.close()
         if not self._stopping:
             await self._end()

@@ -48,7 +48,7 @@ class OpenCodeJournal(Journal):
         self._used: dict[str, Usage] = {}
 
     def begin(self) -> None:
-        self._turn_since = time.time()
+        self._turn_since = int(time.time() * 1000) / 1000  # its own times have no more than that
 
     def look(self, final: bool) -> Look:
         messages = self._get(f"/session/{self._session}/message?limit={_MANY if final else _SOME}")

@@ -234,6 +234,13 @@ async def test_a_program_that_dies_ends_with_its_last_words(talks: Talks) -> Non
     assert isinstance(ended, Ended) and ended.exit_code == 3 and "its last words" in ended.error
 
 
+async def test_a_program_that_says_no_more_is_ended(talks: Talks) -> None:
+    talk = talks({"FAKE_ACP_DEAF": "1"})
+    await talk.start()
+    await talk.conversation.send("mute")
+    assert (await talk.end()).exit_code == 137
+
+
 async def test_an_interrupted_turn_is_cancelled_and_the_next_one_goes_well(talks: Talks) -> None:
     talk = talks()
     await talk.start()
