@@ -20,6 +20,7 @@ INSTALL = "pip install 'cis-provider[claude]' brings it, as does npm install -g 
 
 _MCP = "mcp.json"
 
+#: "default" is what 2.1.329 calls "manual", and 2.1.197 refuses "manual". Never left out: its own is "auto".
 _MODES = {"ask": "default", "accept-edits": "acceptEdits", "plan": "plan", "everything": "bypassPermissions"}
 
 #: What every agent's Claude is told: it is not to phone home, to update itself, or to repeat failed calls for
