@@ -18,9 +18,6 @@ from cis_provider.screens.watcher import Judgement
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which a screen must stay unknown before that is told.
-UNKNOWN_TOLD = 10.0
-
 
 class ScreenConversation(Conversation):
     """A conversation on a screen. Nothing is typed but a prompt into an idle program, and answers."""
@@ -29,11 +26,9 @@ class ScreenConversation(Conversation):
         self._setting = setting
         self._book = book
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._waiting = ScreenWaiting(self._events.put_nowait)
+        self._waiting = ScreenWaiting(self._events.put_nowait, self.unasked)
         self._stage: Stage | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unknown = ""
-        self._unknown_since = 0.0
         self._ended = False
 
     @property
@@ -60,6 +55,14 @@ class ScreenConversation(Conversation):
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._end(self._stage.exit_code if self._stage else None)
 
+    def unasked(self, judgement: Judgement, title: str) -> str:
+        """
+        The answer that the options give already, by its name in ``judgement.keys``; empty: a human is asked.
+
+        :param title: The line of the question.
+        """
+        return ""
+
     @abstractmethod
     async def start(self) -> None: ...
 
@@ -74,14 +77,8 @@ class ScreenConversation(Conversation):
 
     def _look(self, stage: Stage, judgement: Judgement) -> None:
         """Tell what a look at the screen says, if it says something new."""
-        self._waiting.look(stage, judgement)
-        now = asyncio.get_running_loop().time()
-        if judgement.state != "unknown":
-            self._unknown, self._unknown_since = "", now
-        elif now - self._unknown_since > UNKNOWN_TOLD and judgement.evidence != self._unknown:
-            self._unknown = judgement.evidence
-            told = f"[no rule of {self._book.program!r} knows its screen, whose last line is: {judgement.evidence}]\n"
-            self._events.put_nowait(Output(text=told, thought=True))
+        if pressed := self._waiting.look(stage, judgement):
+            self._spawn(stage.press(pressed))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cis_provider.errors import PermanentAgentError, TransientAgentError
 from cis_provider.runtimes.base import Setting
-from cis_provider.runtimes.events import Started, TurnEnded
+from cis_provider.runtimes.events import Output, Started, TurnEnded
 from cis_provider.runtimes.process import find_program
 from cis_provider.runtimes.terminal.conversation import ScreenConversation
 from cis_provider.runtimes.terminal.stage import Stage, typable
@@ -21,6 +21,8 @@ PASTE_LIMIT = 64 * 1024
 
 #: Seconds for which a screen must look idle to be believed: after a turn that was seen, after one that was not.
 _IDLE, _IDLE_UNSEEN = 1.0, 3.0
+#: Seconds for which a screen must stay unknown before that is told.
+_UNKNOWN = 10.0
 #: Seconds in which a program must show a screen that its rules know, and a paste its echo.
 _KNOWN, _ECHO = 60.0, 10.0
 
@@ -39,6 +41,7 @@ class InteractiveConversation(ScreenConversation):
         self._since = 0.0
         self._prompt: str | None = None
         self._seen = 0
+        self._unknown = ""
         self._worked = False
         self._interrupted = False
         self._looked = asyncio.Event()
@@ -99,6 +102,7 @@ class InteractiveConversation(ScreenConversation):
             if self._started:  # whose event is the first
                 self._look(stage, judgement)
             self._follow(stage, judgement)
+            self._tell_unknown(judgement)
             self._looked.set()
         await stage.stop()
         words = [line for line in stage.transcript.text().splitlines() if line.strip()][-10:]
@@ -114,6 +118,15 @@ class InteractiveConversation(ScreenConversation):
         stays = now - self._since
         if judgement.state in ("idle", "error") and stays >= (_IDLE if self._worked else _IDLE_UNSEEN):
             self._finish(stage, judgement)
+
+    def _tell_unknown(self, judgement: Judgement) -> None:
+        lasts = self._started and time.monotonic() - self._since >= _UNKNOWN
+        if judgement.state == "unknown" and lasts and judgement.evidence != self._unknown:
+            self._unknown = judgement.evidence
+            told = (
+                f"[no rule of {self._book.program!r} knows its screen, whose last line is: {self._unknown}]\n"
+            )
+            self._events.put_nowait(Output(text=told, thought=True))
 
     def _finish(self, stage: Stage, judgement: Judgement) -> None:
         text = _answer(stage, self._prompt or "", self._seen)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cis_provider.errors import PermanentAgentError, TransientAgentError
 from cis_provider.files import write_atomic
 from cis_provider.runtimes.base import Setting
-from cis_provider.runtimes.events import Output, Started, TurnEnded
+from cis_provider.runtimes.events import Started, TurnEnded, Usage
 from cis_provider.runtimes.terminal.conversation import ScreenConversation
 from cis_provider.runtimes.terminal.stage import Stage
 from cis_provider.screens.rulebook import RuleBook
@@ -62,6 +62,10 @@ class PerTurnConversation(ScreenConversation):
             error_class="permanent" if exit_code in (126, 127) else "transient",
         )
 
+    def usage(self) -> Usage | None:
+        """What the conversation has used so far; asked after each turn."""
+        return None
+
     async def start(self) -> None:
         self.argv(self._prompt_file)  # a program that is not there is told now, not at the first prompt
         self._events.put_nowait(Started(conversation_id=self.conversation_id))
@@ -95,15 +99,17 @@ class PerTurnConversation(ScreenConversation):
     async def _run(self, stage: Stage) -> None:
         async for judgement in stage.looks():
             self._look(stage, judgement)
+            stage.transcript.tell()
         self._waiting.drop()
-        for line in stage.transcript.rest():
-            self._events.put_nowait(Output(text=f"{line}\n"))
+        stage.transcript.tell(last=True)
         await stage.stop()  # what the program left behind in its group
         self._running = False
         code = stage.exit_code
         end = await asyncio.to_thread(self.ended, 255 if code is None else code, stage.transcript.text())
         if self._cancelled:
             end = TurnEnded(stop_reason="cancelled", text=end.text)
+        if (usage := self.usage()) is not None:
+            self._events.put_nowait(usage)
         self._events.put_nowait(end)
 
     async def _insist(self, stage: Stage) -> None:

@@ -33,10 +33,12 @@ class ScreenWaiting:
     The blockage of one program, of which there is one at a time.
 
     :param emit: Gets ``Blocked`` and ``Unblocked``.
+    :param unasked: Name of the answer that is given without a human, by judgement and title; empty: none.
     """
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None], unasked: Callable[[Judgement, str], str]) -> None:
         self._emit = emit
+        self._unasked = unasked
         self._count = 0
         self._open: Blockage | None = None
         self._judgement: Judgement | None = None
@@ -50,19 +52,26 @@ class ScreenWaiting:
         """Whether it waits."""
         return self._open is not None
 
-    def look(self, stage: Stage, judgement: Judgement) -> None:
-        """Take in what the screen says now."""
+    def look(self, stage: Stage, judgement: Judgement) -> tuple[str, ...]:
+        """Take in what the screen says now; the keys that are to be pressed without asking, if any."""
         asked = _asked(judgement)
         self._looks = self._looks + 1 if asked == self._seen else 1
         self._seen = asked
         if self._open is not None and asked == _asked(self._judgement):
-            return
+            return ()
         if self._looks < _LOOKS:
-            return
+            return ()
         if self._open is not None:
             self._close("elsewhere" if self._open.options else "by_itself")
-        if judgement.state == "blocked" and not self._just_answered(stage):
-            self._ask(stage, judgement)
+        if judgement.state != "blocked" or self._just_answered(stage):
+            return ()
+        shown = [line for line in stage.watcher.screen.frame().lines if line.strip()]
+        title = _title(judgement, shown)
+        if name := self._unasked(judgement, title):
+            self._answered(stage)
+            return judgement.keys[name]
+        self._ask(judgement, title, "\n".join(shown[-_DETAIL_LINES:]))
+        return ()
 
     def drop(self) -> None:
         """It waits for nothing any more."""
@@ -86,10 +95,8 @@ class ScreenWaiting:
                 f"question {answer.number} is not on the screen any more, which shows {now.state}"
                 f" ({now.evidence!r}); nothing was typed"
             )
-        self._written_then = stage.written
+        self._answered(stage)
         await stage.press(names, answer.text)
-        self._answered_at = time.monotonic()
-        self._seen, self._looks = None, 0
         if self._open is blockage:
             self._close("answered")
 
@@ -111,10 +118,15 @@ class ScreenWaiting:
             )
         return free
 
+    def _answered(self, stage: Stage) -> None:
+        self._written_then = stage.written
+        self._answered_at = time.monotonic()
+        self._seen, self._looks = None, 0
+
     def _just_answered(self, stage: Stage) -> bool:
         return stage.written == self._written_then and time.monotonic() - self._answered_at < _ANSWERED
 
-    def _ask(self, stage: Stage, judgement: Judgement) -> None:
+    def _ask(self, judgement: Judgement, title: str, detail: str) -> None:
         self._count += 1
         kind = judgement.kind or BlockageKind.QUESTION
         options = tuple(
@@ -122,13 +134,12 @@ class ScreenWaiting:
             for name, names in judgement.keys.items()
             if keys.TEXT not in names
         )
-        shown = [line for line in stage.watcher.screen.frame().lines if line.strip()]
         self._judgement = judgement
         self._open = Blockage(
             number=self._count,
             kind=kind,
-            title=_title(judgement, shown),
-            detail="\n".join(shown[-_DETAIL_LINES:]),
+            title=title,
+            detail=detail,
             options=options,
             free_text=any(keys.TEXT in names for names in judgement.keys.values()),
             since=time.time(),
