@@ -60,12 +60,13 @@ class AgentProcess:
     :ivar stdout: To be read by the owner, else the program waits for us. Standard error is read here.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, gone: asyncio.Event) -> None:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         self.stdin = process.stdin
         self.stdout = process.stdout
         self.pid = process.pid
         self._process = process
+        self._gone = gone
         self._tail = bytearray()
         self._reader = asyncio.create_task(self._keep_tail(process.stderr))
 
@@ -81,8 +82,11 @@ class AgentProcess:
         return self._tail.decode(errors="replace").strip()[-_LAST_WORDS:]
 
     async def wait(self) -> int:
-        """Its exit code, when it has ended. No deadline: the caller has one."""
-        await self._process.wait()
+        """
+        Its exit code, when it has ended, though a child of it may still hold its pipes. No deadline: the caller
+        has one.
+        """
+        await self._gone.wait()
         code = self.exit_code
         assert code is not None
         return code
@@ -93,9 +97,7 @@ class AgentProcess:
 
         :param timeout: Seconds. A child it left behind may hold the pipe for ever.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await asyncio.shield(self._reader)
+        await asyncio.wait((self._reader,), timeout=timeout)
 
     async def stop(self) -> None:
         """
@@ -109,7 +111,7 @@ class AgentProcess:
                 self._signal(signal.SIGTERM)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_GRACE):
-                        await self._process.wait()
+                        await self._gone.wait()
         finally:
             # Also when this call is cancelled. The leader may be gone while the group is not.
             self._signal(signal.SIGKILL)
@@ -117,7 +119,7 @@ class AgentProcess:
             self.stdin.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REAP):
-                await self._process.wait()
+                await self._gone.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -127,6 +129,18 @@ class AgentProcess:
         while chunk := await stream.read(_TAIL):
             self._tail += chunk
             del self._tail[:-_TAIL]
+
+
+class _Streams(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells of the end of the process itself; asyncio's own ``wait`` waits for its pipes, too."""
+
+    def __init__(self, gone: asyncio.Event, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=limit, loop=loop)
+        self._gone = gone
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self._gone.set()
 
 
 async def spawn(
@@ -147,8 +161,10 @@ async def spawn(
     :raises TransientAgentError: There is no memory, process or file handle for it now.
     """
     folder = cwd or setting.workspace
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _Streams(gone, line_limit, loop),
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -156,7 +172,6 @@ async def spawn(
             cwd=folder,
             env=dict(setting.env if env is None else env),
             start_new_session=True,
-            limit=line_limit,
         )
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise PermanentAgentError(
@@ -165,6 +180,6 @@ async def spawn(
         ) from error
     except OSError as error:
         raise TransientAgentError(f"{argv[0]!r} cannot be started now: {error}") from error
-    running = AgentProcess(process)
+    running = AgentProcess(asyncio.subprocess.Process(transport, protocol, loop), gone)
     setting.on_process(running.pid)
     return running

@@ -103,7 +103,7 @@ class Listener:
         if not allow and self.turn is not None:
             self.turn.deny(request.denied)
         call = request.item_id or f"request-{number}"
-        self.tell(ToolCall(id=call, title=request.title, status="pending", detail=why))
+        self.tell(ToolCall(id=call, title=request.title, status="in_progress", detail=why))
         self._spawn(self._respond(number, response))
 
     # Notifications.

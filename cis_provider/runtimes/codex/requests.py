@@ -207,8 +207,11 @@ class Questions(Request):
 class Elicitation(Request):
     """``mcpServer/elicitation/request``: an MCP server asks; with an empty form, whether a call is allowed."""
 
-    def __init__(self, params: dict[str, Any]) -> None:
+    def __init__(self, params: dict[str, Any], call: dict[str, Any]) -> None:
+        """:param call: The tool call that it is about, as far as that can be told."""
+        self.item_id = str(call.get("id") or "")
         self._params = params
+        self._call = call
         schema = params.get("requestedSchema")
         self._fields = list((schema.get("properties") or {}) if isinstance(schema, dict) else {})
         meta = params.get("_meta")
@@ -216,7 +219,7 @@ class Elicitation(Request):
 
     def asks(self) -> list[Ask]:
         message = str(self._params.get("message") or "")
-        lines = [message, str(self._params.get("url") or "")]
+        lines = [message, str(self._params.get("url") or ""), items.detail(self._call) if self._call else ""]
         if self._fields:
             lines.append(f"answer with a JSON object of: {', '.join(self._fields)}")
         return [
@@ -229,6 +232,10 @@ class Elicitation(Request):
                 free_text=bool(self._fields),
             )
         ]
+
+    @property
+    def denied(self) -> str:
+        return self._tool
 
     @property
     def _tool(self) -> str:
@@ -271,5 +278,14 @@ def read(method: str, params: dict[str, Any], known: dict[str, dict[str, Any]]) 
         case "item/tool/requestUserInput":
             return Questions(params) if params.get("questions") else None
         case "mcpServer/elicitation/request":
-            return Elicitation(params)
+            return Elicitation(params, _running_call(params, known))
     return None
+
+
+def _running_call(params: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The last call of the server that asks: an elicitation does not say which it belongs to."""
+    for item in reversed(known.values()):
+        runs = item.get("type") == "mcpToolCall" and item.get("status") == "inProgress"
+        if runs and item.get("server") == params.get("serverName"):
+            return item
+    return {}

@@ -17,6 +17,9 @@ from cis_provider.runtimes.process import AgentProcess, spawn
 #: Seconds for an answer that needs no model. The slowest seen was 0.3 s.
 _DEADLINE = 60.0
 
+#: Seconds between the end of its output and its own, whichever comes first.
+_PARTING = 2.0
+
 #: Lines of standard error in a message.
 _LINES = 5
 
@@ -107,11 +110,12 @@ class AppServer:
 
     async def ended(self) -> Ended:
         """When it is gone: how it went. No deadline: this is how its end is found out."""
-        await asyncio.shield(self._reading)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DEADLINE / 10):
-                await self._process.wait()
-        # Its children may still be there; so may itself, deaf and dumb.
+        leaving = asyncio.create_task(self._process.wait())
+        await asyncio.wait((self._reading, leaving), return_when=asyncio.FIRST_COMPLETED)
+        # It may be there and deaf; or gone, while a child of it holds its output.
+        await asyncio.wait((self._reading, leaving), timeout=_PARTING)
+        await self._process.settle()
+        leaving.cancel()
         stopping = self._stopping
         await self._process.stop()
         if stopping:
@@ -128,7 +132,5 @@ class AppServer:
         """End it and its group. Safe twice."""
         self._stopping = True
         await self._process.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await asyncio.shield(self._reading)
+        await asyncio.wait((self._reading,), timeout=1)
         self._reading.cancel()

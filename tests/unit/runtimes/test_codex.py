@@ -265,6 +265,18 @@ def test_a_call_of_an_mcp_tool_is_a_permission_and_a_form_is_a_question() -> Non
     assert wish is not None
     assert matches("mcp__db__drop", wish)
     assert matches("mcp__db", wish)
+    assert call.denied == "mcp__db__drop"
+    running = {
+        "id": "7",
+        "type": "mcpToolCall",
+        "server": "db",
+        "status": "inProgress",
+        "arguments": {"a": 1},
+    }
+    about = requests.read("mcpServer/elicitation/request", empty, {"7": running})
+    assert about is not None
+    assert about.item_id == "7"
+    assert '{"a":1}' in about.asks()[0].detail
     form = requests.read(
         "mcpServer/elicitation/request", {**empty, "requestedSchema": {"properties": {"n": {}}}}, {}
     )
