@@ -38,8 +38,8 @@ def param_mistake(value: Any, *, scheduled: bool) -> tuple[tuple[str, ...], str,
 
 @lru_cache(maxsize=512)
 def _mistake(encoded: str, scheduled: bool) -> tuple[tuple[str, ...], str, str] | None:
-    from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
-    from jsonschema.exceptions import SchemaError, best_match  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator, FormatChecker
+    from jsonschema.exceptions import SchemaError, best_match
 
     value = json.loads(encoded)
     default, has_default, description, schema = split_param(value)
