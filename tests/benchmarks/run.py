@@ -18,13 +18,31 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from figures import chain, command_line, files, finished, node, scopes, sleepers, start, throughput, worker
+from figures import (
+    agents,
+    chain,
+    command_line,
+    files,
+    finished,
+    node,
+    scopes,
+    sleepers,
+    start,
+    throughput,
+    worker,
+)
 from kit.airflow import Airflow, running_airflow
 from kit.home import temporary_home
 from kit.report import page, table
 from kit.rows import Row, Scale
 
-_ALONE: dict[str, ModuleType] = {"worker": worker, "node": node, "files": files, "start": start}
+_ALONE: dict[str, ModuleType] = {
+    "worker": worker,
+    "node": node,
+    "files": files,
+    "start": start,
+    "agents": agents,
+}
 #: These share one Airflow, in this order: what leaves sessions and rows behind comes last.
 _IN_AIRFLOW: dict[str, ModuleType] = {
     "chain": chain,
