@@ -1,7 +1,8 @@
 """
 What an Airflow connection holds for an agent, and by which variables each program takes it.
 
-Variables were measured on Claude Code 2.1, Codex 0.169, Kimi Code 2.1, OpenCode 1.18 and Aider 0.86.
+The variables' names are the programs' own documentation's: Claude Code 2.1, Codex 0.169, Kimi Code 2.1,
+OpenCode 1.18 and Aider 0.86.
 """
 
 from __future__ import annotations
