@@ -287,3 +287,15 @@ async def test_its_home_keeps_what_the_user_wrote(stage: Stage) -> None:
     assert {key: after[key] for key in before if key != "projects"} == {
         key: value for key, value in before.items() if key != "projects"
     }
+
+
+async def test_a_prompt_that_the_program_finds_too_long_fails_for_good(stage: Stage) -> None:
+    talk = await stage.open(text("Never said."))
+    ended = await talk.turn("x" * 3_330_000)
+    assert (ended.stop_reason, ended.error_class) == ("error", "permanent"), ended
+    assert stage.server.calls == []
+
+
+async def test_the_longest_prompt_that_the_runtime_promises_is_taken(stage: Stage) -> None:
+    talk = await stage.open(text("Read."))
+    assert (await talk.turn("x" * ClaudeRuntime.prompt_limit)).text == "Read."

@@ -185,6 +185,9 @@ def classify(code: int, api_error: str, text: str) -> ErrorClass:
     :param api_error: The SDK's ``AssistantMessageError``; empty: it said none.
     """
     lower = text.lower()
+    if "prompt is too long" in lower:
+        # By its own count, without a call.
+        return "permanent"
     if api_error == "billing_error" or any(words in lower for words in _QUOTA):
         return "quota"
     if code in (401, 403) or api_error == "authentication_failed" or any(words in lower for words in _LOGIN):

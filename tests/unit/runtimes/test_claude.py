@@ -103,6 +103,7 @@ def test_a_limit_that_is_only_near_says_nothing_of_a_later_error():
         (400, "invalid_request", "", "permanent"),
         (404, "", "", "permanent"),
         (413, "", "", "permanent"),
+        (0, "", "Prompt is too long", "permanent"),
         (408, "", "", "transient"),
         (500, "server_error", "", "transient"),
         (529, "", "", "transient"),
