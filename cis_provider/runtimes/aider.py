@@ -63,7 +63,9 @@ class AiderConversation(PerTurnConversation):
     """One history file."""
 
     def __init__(self, setting: Setting) -> None:
-        super().__init__(setting, rule_files.rule_book("aider" if "aider" in rule_files.programs() else "terminal"))
+        super().__init__(
+            setting, rule_files.rule_book("aider" if "aider" in rule_files.programs() else "terminal")
+        )
         self._id = setting.resume or uuid.uuid4().hex
         self._log = AiderLog(setting.folder / "aider-events.jsonl", setting.folder / "aider-llm.txt")
         self._own_caches: set[Path] = set()
