@@ -18,15 +18,15 @@ PROJECT = f"{HOME}/project"
 PROGRAMS = "/mnt"
 
 #: /tmp comes last: the stage may be in it.
-_ENTER = """
+_ENTER = f"""
 set -e
-mount --bind "$1" {programs}
+mount --bind "$1" {PROGRAMS}
 mount --bind "$2" /home
 mount -t tmpfs tmpfs /tmp
-cd {project}
+cd {PROJECT}
 shift 2
 exec "$@"
-""".format(programs=PROGRAMS, project=PROJECT)
+"""
 
 
 class Stage:

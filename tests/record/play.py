@@ -101,10 +101,16 @@ class _Player:
 
     def act(self, action: dict[str, Any]) -> None:
         ((name, value),) = action.items()
-        try:
-            self._actions[name](value)
-        except Gone:
-            raise self._missed(f"{action}: the program ended with status {self._terminal.status}") from None
+        gone = self._terminal.status is not None
+        if not gone:
+            try:
+                self._actions[name](value)
+            except Gone:
+                gone = name not in ("key", "exit")  # the key that ends it is no surprise
+        elif name == "save":
+            self._save(value)
+        if gone and name not in ("exit", "save"):
+            raise self._missed(f"{action}: the program ended with status {self._terminal.status}")
 
     def _keys(self, value: str | list[str]) -> None:
         for key in value if isinstance(value, list) else [value]:
@@ -127,11 +133,8 @@ class _Player:
 
     def _exit(self, _: Any) -> None:
         deadline = time.monotonic() + PATIENCE
-        try:
-            while time.monotonic() < deadline:
-                self._terminal.pump(0.2)
-        except Gone:
-            return
+        while time.monotonic() < deadline:
+            self._terminal.pump(0.2)
         raise self._missed("the program does not end")
 
     def _save(self, spec: dict[str, Any]) -> None:
