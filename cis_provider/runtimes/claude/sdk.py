@@ -33,6 +33,9 @@ __all__ = ["CLIConnectionError", "Reader", "connect", "messages"]
 
 log = logging.getLogger(__name__)
 
+# It calls every end of the program a fatal error; what an end means is told by our own last event.
+logging.getLogger("claude_agent_sdk._internal.query").setLevel(logging.CRITICAL)
+
 #: Asked with a ``can_use_tool`` request; gives the response in the words of the protocol.
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
