@@ -164,9 +164,10 @@ def test_a_cleared_task_ends_its_session_and_begins_anew(node):
 
 
 def test_an_unknown_type_fails_with_what_there_is(node):
-    result = node.run("hello", agent_type="claude").result
+    result = node.run("hello", agent_type="cluade").result
     assert result.subtype == "unsupported"
-    assert "it can run: shell" in result.error
+    assert "'cluade'" in result.error
+    assert "claude" in result.error.replace("cluade", "")
 
 
 def test_the_nodes_limit_lets_the_urgent_ones_go_first(node, monkeypatch, tmp_path):
