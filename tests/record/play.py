@@ -131,7 +131,9 @@ class _Player:
         while time.monotonic() < min(deadline, self._terminal.last_byte + _STILL):
             self._terminal.pump(0.05)
 
-    def _exit(self, _: Any) -> None:
+    def _exit(self, key: str | bool) -> None:
+        if isinstance(key, str):
+            self._terminal.press(key)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             self._terminal.pump(0.2)

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "scenarios"
 #:   type: TEXT         character by character; paste: TEXT as a terminal pastes
 #:   resize: 80x24
 #:   release: true      the model server lets go what hangs
-#:   exit: true         until the program has ended
+#:   exit: true         until the program has ended; or the key that ends it
 #:   save: {case: NAME, state: STATE, kind: KIND, note: TEXT}   the recording so far is a case
 ACTIONS = ("wait", "gone", "sleep", "key", "type", "paste", "resize", "release", "exit", "save")
 _KEYS = ("about", "sizes", "versions", "args", "env", "home", "files", "steps", "workspace", "retries", "do")
