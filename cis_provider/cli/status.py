@@ -66,8 +66,13 @@ def status_of(
     if session is None:
         return word, ""
     said = session.last_line
-    if word in ("failed", "retrying") and not said and session.result:
-        said = short_error(session.result.error)
+    if (
+        word in ("failed", "retrying")
+        and session.result
+        and not (said and session.result.subtype == "exit_code")
+    ):
+        # A program's last line says why it failed; what was ended from outside did not know that it would be.
+        said = short_error(session.result.error) or said
     if word == "done" and not said and session.result:
         said = first_line(session.result.output).lstrip("# ")
     return word, said
