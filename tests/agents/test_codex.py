@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import pexpect
-import pyte
 import pytest
 
 from cis_provider.errors import InvalidAnswer, PermanentAgentError, StaleAnswer
@@ -24,6 +23,7 @@ from cis_provider.model.options import AgentOptions, McpServer, Permissions
 from cis_provider.runtimes.base import Conversation, Launch, Setting
 from cis_provider.runtimes.codex import CodexRuntime
 from cis_provider.runtimes.events import Blocked, Ended, Event, Output, Started, ToolCall, TurnEnded, Usage
+from cis_provider.screens.screen import Screen
 from cis_provider.testing.model_server import (
     ModelServer,
     Recorded,
@@ -148,8 +148,7 @@ class Terminal:
 
     def __init__(self, launch: Launch, setting: Setting) -> None:
         env = {**setting.env, **launch.env, "TERM": "xterm-256color"}
-        self._screen = pyte.Screen(120, 40)
-        self._stream = pyte.ByteStream(self._screen)
+        self._screen = Screen(120, 40)
         self._child = pexpect.spawn(
             launch.argv[0], launch.argv[1:], env=env, cwd=str(setting.workspace), dimensions=(40, 120)
         )
@@ -157,10 +156,10 @@ class Terminal:
     def sees(self, words: str, without: str = "\0", seconds: float = 30) -> None:
         """Wait until the screen shows these words, and not those."""
         deadline = time.monotonic() + seconds
-        while words not in (screen := "\n".join(self._screen.display)) or without in screen:
+        while words not in (screen := "\n".join(self._screen.frame().lines)) or without in screen:
             assert time.monotonic() < deadline, screen
             try:
-                self._stream.feed(self._child.read_nonblocking(65536, timeout=0.2))
+                self._screen.feed(self._child.read_nonblocking(65536, timeout=0.2))
             except pexpect.TIMEOUT:
                 continue
 
