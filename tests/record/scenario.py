@@ -59,9 +59,13 @@ def load(program: str) -> list[Scenario]:
     :raises ValueError: One of them has a mistake.
     :raises FileNotFoundError: There are none.
     """
-    document = yaml.safe_load((FOLDER / f"{program}.yaml").read_text(encoding="utf-8"))
-    defaults = document.pop("defaults", {})
-    return [_scenario(name, spec, defaults) for name, spec in document.items() if not name.startswith(".")]
+    main, *more = [FOLDER / f"{program}.yaml", *sorted(FOLDER.glob(f"{program}-*.yaml"))]
+    found: list[Scenario] = []
+    for file in (main, *more):
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        defaults = document.pop("defaults", {})
+        found += [_scenario(name, spec, defaults) for name, spec in document.items() if not name.startswith(".")]
+    return found
 
 
 def _scenario(name: str, spec: dict[str, Any], defaults: dict[str, Any]) -> Scenario:
