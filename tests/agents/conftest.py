@@ -19,7 +19,11 @@ def agent_program() -> Callable[[str], Path]:
 
     def find(name: str) -> Path:
         said = subprocess.run(
-            [sys.executable, str(_TOOL), "path", name], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, str(_TOOL), "path", name],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         found = said.stdout.strip() or shutil.which(name.partition("@")[0])
         if not found:

@@ -64,7 +64,9 @@ def load(program: str) -> list[Scenario]:
     for file in (main, *more):
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         defaults = document.pop("defaults", {})
-        found += [_scenario(name, spec, defaults) for name, spec in document.items() if not name.startswith(".")]
+        found += [
+            _scenario(name, spec, defaults) for name, spec in document.items() if not name.startswith(".")
+        ]
     return found
 
 
