@@ -18,7 +18,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXAMPLES = CHECKOUT / "dags" / "examples"
-sys.path.insert(0, str(EXAMPLES))
+sys.path[:0] = [str(EXAMPLES), str(CHECKOUT / "tools")]
 
 from demo_agent import AGENTS, cis_file  # noqa: E402
 from nightly_upgrade.errors import StepError  # noqa: E402
