@@ -67,7 +67,7 @@ def _environment(scenario: Scenario, program: str, url: str, place: Stage) -> di
     given = environment(program, url, place.home, workspace=workspace, retries=scenario.retries)
     place.write_home(scenario.home)
     env: dict[str, str | None] = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": "/home/dev/.local/bin:/usr/local/bin:/usr/bin:/bin",
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
         "LANG": "C.UTF-8",
