@@ -18,6 +18,12 @@ CHECK_LIMIT = 1800.0
 #: Bytes of a check's output that are kept: its end says what is wrong.
 _KEPT = 8 * 1024
 
+#: Seconds for the last words of what it started, after its own end.
+_DRAIN = 1.0
+
+#: A shell's exit code for a command that is not there.
+_NOT_STARTED = 127
+
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -55,43 +61,63 @@ async def run_check(work: WorkContext, *, attempt: int = 1, limit: float = CHECK
     :param limit: Seconds.
     """
     command = work.request.options.check
-    process = await asyncio.create_subprocess_exec(
-        "bash",
-        "-euo",
-        "pipefail",
-        "-c",
-        command,
-        cwd=work.workspace,
-        env=work.env,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    reading = asyncio.ensure_future(_tail(process))
+    loop = asyncio.get_running_loop()
     try:
-        either: set[asyncio.Future[Any]] = {reading, work.stop}
+        transport, running = await loop.subprocess_exec(
+            lambda: _Running(loop),
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            command,
+            cwd=work.workspace,
+            env=work.env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        # The agent has removed its folder, for one: what it did cannot be accepted.
+        said = f"it could not be started: {error}"
+        return CheckReport(
+            command=command, passed=False, attempt=attempt, exit_code=_NOT_STARTED, output=said
+        )
+    try:
+        either: set[asyncio.Future[Any]] = {running.exited, work.stop}
         await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        ended = running.exited.done()
+        if ended:
+            # A daemon that it left behind (a build tool's) may hold its output for ever.
+            await asyncio.wait({running.closed}, timeout=_DRAIN)
     finally:
-        ended = reading.done()
-        processes.signal_group(process.pid, signal.SIGKILL)
-        tail = await reading
-        exit_code = await process.wait()
-    shown = plain_text(work.mask.whole(tail)).strip()
+        processes.signal_group(transport.get_pid(), signal.SIGKILL)
+        transport.close()
+    exit_code = transport.get_returncode()
     return CheckReport(
         command=command,
         passed=ended and exit_code == 0,
         attempt=attempt,
         exit_code=exit_code if ended else None,
-        output=shown,
+        output=plain_text(work.mask.whole(running.tail)).strip(),
     )
 
 
-async def _tail(process: asyncio.subprocess.Process) -> bytes:
-    assert process.stdout is not None
-    tail = b""
-    while chunk := await process.stdout.read(64 * 1024):
-        tail = (tail + chunk)[-_KEPT:]
-    # Its pipe may be closed before it has exited.
-    await process.wait()
-    return tail
+class _Running(asyncio.SubprocessProtocol):
+    """Keeps the end of what it prints, and tells when it has exited, and when its output is closed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.tail = b""
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.tail = (self.tail + data)[-_KEPT:]
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)

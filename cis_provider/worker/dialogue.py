@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -38,6 +37,7 @@ class Dialogue:
     :param write: Gets what a human may read.
     :param on_change: Called after each event that changed something.
     :param number: Gives each blockage of the session its number.
+    :param clean: Makes an event fit to be kept and sent: see :func:`cis_provider.worker.cleaning.clean`.
     """
 
     def __init__(
@@ -47,22 +47,33 @@ class Dialogue:
         write: Callable[[bytes], None],
         on_change: Callable[[], None],
         number: Callable[[], int],
+        clean: Callable[[Event], Event] = lambda event: event,
     ) -> None:
         self.conversation = conversation
         self.usage = Usage()
-        self.blockage: Blockage | None = None
         self.said = ""
         self.turns = 0
         self.started: Started | None = None
-        self._numbers: dict[int, int] = {}
+        self._waiting: dict[int, Blockage] = {}
         self._number = number
         self._write = write
+        self._clean = clean
         self._on_change = on_change
         self._tools: set[str] = set()
         self._at_line_start = True
         self._turn: asyncio.Future[TurnEnded | Ended] = asyncio.get_running_loop().create_future()
         self._over: Ended | None = None
         self._following: asyncio.Task[None] | None = None
+
+    @property
+    def blockage(self) -> Blockage | None:
+        """What it waits for: the oldest, where tools are called side by side and several wait."""
+        return next(iter(self._waiting.values()), None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the program is gone."""
+        return self._over is not None
 
     async def start(self) -> None:
         """Start the program; errors are the conversation's own."""
@@ -86,8 +97,9 @@ class Dialogue:
         :raises StaleAnswer: Nothing waits under that number any more.
         :raises InvalidAnswer: It offers no such option.
         """
-        own = self._numbers.get(answer.number)
-        if own is None or self.blockage is None or self.blockage.number != answer.number:
+        waiting = self._waiting.items()
+        own = next((own for own, blockage in waiting if blockage.number == answer.number), None)
+        if own is None:
             raise StaleAnswer(f"question {answer.number} waits no more: nothing was delivered")
         await self.conversation.answer(msgspec.structs.replace(answer, number=own))
 
@@ -95,6 +107,9 @@ class Dialogue:
         """End the turn that runs; whether it has ended within so many seconds."""
         if self._following is None or self._over:
             return False
+        if self._turn.done():
+            # It is over already. An interrupt now might end the next one.
+            return True
         try:
             async with asyncio.timeout(patience):
                 await self.conversation.interrupt()
@@ -111,15 +126,14 @@ class Dialogue:
             log.warning("a program did not stop: %s: %s", type(error).__name__, error)
         if self._following:
             self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
-        self.blockage = None
+            await asyncio.wait({self._following}, timeout=_STOP)
+        self._waiting.clear()
 
     async def _follow(self) -> None:
         error = "its program said nothing more, and did not say that it ended"
         try:
             async for event in self.conversation.events():
-                self._take(event)
+                self._take(self._clean(event))
                 if self._over:
                     return
         except Exception as trouble:
@@ -137,12 +151,12 @@ class Dialogue:
                 self._tool(event)
             case Blocked(blockage=blockage):
                 self._block(blockage)
-            case Unblocked():
-                self.blockage = None
+            case Unblocked(number=number):
+                self._waiting.pop(number, None)
             case Usage():
                 self.usage = event
             case TurnEnded() | Ended():
-                self.blockage = None
+                self._waiting.clear()
                 if isinstance(event, Ended):
                     self._over = event
                 elif event.num_turns:
@@ -167,8 +181,8 @@ class Dialogue:
         self._finish_line()
         self._say(f"[waits for a human: {blockage.kind}] {blockage.title}\n", spoken=False)
         number = self._number()
-        self._numbers[number] = blockage.number
-        self.blockage = msgspec.structs.replace(blockage, number=number, since=blockage.since or time.time())
+        since = blockage.since or time.time()
+        self._waiting[blockage.number] = msgspec.structs.replace(blockage, number=number, since=since)
 
     def _tool(self, call: ToolCall) -> None:
         if call.id not in self._tools:
@@ -186,7 +200,7 @@ class Dialogue:
         if spoken:
             self.said = (self.said + text)[-64 * 1024 :]
         self._at_line_start = text.endswith("\n")
-        self._write(text.encode())
+        self._write(text.encode("utf-8", "replace"))
 
     def _finish_line(self) -> None:
         if not self._at_line_start:

@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from cis_provider.errors import AgentError, PermanentAgentError, StaleAnswer, TransientAgentError
+from cis_provider.errors import AgentError, CisError, PermanentAgentError, StaleAnswer, TransientAgentError
 from cis_provider.model.blockage import Answer, Blockage, BlockageKind
 from cis_provider.model.duration import format_duration
 from cis_provider.model.option_texts import filled
@@ -19,6 +19,7 @@ from cis_provider.runtimes.events import Ended, TurnEnded
 from cis_provider.worker import conversations, judging, wording
 from cis_provider.worker.acceptance import Acceptance
 from cis_provider.worker.account import Account
+from cis_provider.worker.cleaning import clean, clean_event
 from cis_provider.worker.context import Outcome, WorkContext
 from cis_provider.worker.conversations import Kept
 from cis_provider.worker.dialogue import Dialogue
@@ -84,11 +85,15 @@ class Drive:
             outcome = Outcome(subtype="unsupported", error=str(error))
         except AgentError as error:
             outcome = Outcome(subtype="not_started", error=str(error))
+        except Exception as error:
+            log.exception("session %s: its agent could not be driven on", self._id)
+            outcome = Outcome(subtype="interrupted", error=f"{type(error).__name__}: {error}")
         finally:
             await self._close()
         outcome = msgspec.structs.replace(
             self._account.entered(outcome), conversation_id=self._conversation_id, agent_type=self._type
         )
+        outcome = self._clean(outcome)
         if self._conversation_id:
             self._keep(outcome)
         return outcome
@@ -135,7 +140,8 @@ class Drive:
         if kept and kept.agent_type == self._type and self._goes_on(kept):
             try:
                 await self._open(resume=kept.conversation_id)
-            except AgentError as error:
+            except PermanentAgentError as error:
+                # Not a passing trouble: what is kept would be overwritten, and lost for good.
                 log.warning("session %s: its conversation cannot be gone on with: %s", self._id, error)
                 await self._close()
             else:
@@ -183,6 +189,7 @@ class Drive:
             write=self._work.write,
             on_change=self._changed,
             number=self._next_number,
+            clean=lambda event: clean_event(event, self._work.mask),
         )
         try:
             await self._patience.until(dialogue.start(), limit=_START)
@@ -193,6 +200,9 @@ class Drive:
         self._know_conversation()
 
     async def _turn(self, prompt: str) -> TurnEnded | Ended:
+        if self._dialogue is None or self._dialogue.over:
+            # Between two turns a program may leave: that is no crash, and the prompt still has to be sent.
+            prompt = await self._reopened(prompt)
         assert self._dialogue is not None
         end = await self._patience.until(self._dialogue.turn(prompt))
         self._know_conversation()
@@ -205,20 +215,23 @@ class Drive:
         assert self._dialogue is not None
         said = self._dialogue.said
         await self._close()
+        before = self._type, self._runtime, self._conversation_id
         while self._fallbacks:
             fallback = self._fallbacks.pop(0)
             try:
                 runtime = registry.load(fallback)
                 if not isinstance(runtime, ConversationRuntime):
                     raise PermanentAgentError(f"{fallback} cannot take over a conversation")
-                before, self._runtime = self._type, runtime
-                self._conversation_id, self._type = "", fallback
+                self._type, self._runtime, self._conversation_id = fallback, runtime, ""
                 await self._open()
             except AgentError as error:
                 log.warning("session %s: %s cannot take over: %s", self._id, fallback, error)
+                await self._close()
+                # Whose limit ends: it is rested for that one's, not for this one's.
+                self._type, self._runtime, self._conversation_id = before
                 continue
-            log.info("session %s: %s takes over from %s: %s", self._id, fallback, before, end.error)
-            return wording.taken_over(self._work.request.command, by=before, said=said)
+            log.info("session %s: %s takes over from %s: %s", self._id, fallback, before[0], end.error)
+            return wording.taken_over(self._first_prompt(), by=before[0], said=said)
         await self._rest(end, rests)
         return await self._reopened(wording.go_on_after_limit())
 
@@ -267,7 +280,7 @@ class Drive:
                 return Outcome(subtype=reached.subtype, error=error)
             log.info("session %s is asked to wrap up: %s", self._id, reached.limit)
             end = await self._patience.until(dialogue.turn(wording.wrap_up(reached.limit)), limit=_WRAP_UP)
-        except (TimeoutError, AgentError):
+        except (TimeoutError, CisError):
             return Outcome(subtype=reached.subtype, error=f"{error}; it did not wrap up")
         except Stopped as stopped:
             return Outcome(subtype=stopped.order.subtype, error=stopped.order.reason)
@@ -285,6 +298,15 @@ class Drive:
             dialogue, self._dialogue = self._dialogue, None
             self._account.settle(dialogue)
             await dialogue.close()
+
+    def _clean(self, outcome: Outcome) -> Outcome:
+        mask = self._work.mask
+        return msgspec.structs.replace(
+            outcome,
+            error=clean(outcome.error, mask),
+            structured=clean(outcome.structured, mask),
+            checked=clean(outcome.checked, mask),
+        )
 
     def _keep(self, outcome: Outcome) -> None:
         conversations.keep_of(

@@ -21,6 +21,7 @@ from cis_provider.runtimes import registry
 from cis_provider.runtimes.base import ConversationRuntime, ProgramRuntime, Runtime
 from cis_provider.wire.messages import Finished, Progress
 from cis_provider.worker import leftovers, processes, temporary
+from cis_provider.worker.cleaning import clean
 from cis_provider.worker.context import Outcome, StopOrder, WorkContext
 from cis_provider.worker.conversations import Names, own_name
 from cis_provider.worker.drive import Drive
@@ -169,7 +170,16 @@ class Session:
             return self._failure("unsupported", str(error))
         except OSError as error:
             return self._failure("not_started", f"the agent's program could not be started: {error}")
-        duration = time.monotonic() - begun
+        except Exception as error:
+            log.exception("session %s: its agent could not be driven", self.session_id)
+            return self._failure("interrupted", f"{type(error).__name__}: {error}")
+        try:
+            return await self._judged(outcome, workspace, time.monotonic() - begun)
+        except OSError as error:
+            return self._failure("not_started", f"its output could not be written to disk: {error}")
+
+    async def _judged(self, outcome: Outcome, workspace: Path, duration: float) -> AgentResult:
+        """The result, with what the agent hands on."""
         # A hundred megabytes take a second, in which the other sessions must be served.
         output, whole = await asyncio.to_thread(
             handed_on,
@@ -187,7 +197,7 @@ class Session:
             exit_code=outcome.exit_code,
             duration=round(duration, 3),
             workspace=str(workspace),
-            error=self._mask.whole(outcome.error.encode()).decode(),
+            error=clean(outcome.error, self._mask),
             num_turns=outcome.num_turns,
             usage=outcome.usage,
             cost_usd=outcome.cost_usd,
@@ -212,15 +222,18 @@ class Session:
         self._on_change()
         taking = asyncio.ensure_future(lock.acquire())
         either: set[asyncio.Future[Any]] = {taking, self._stop}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        self._waiting_for = ""
-        if not taking.done():
-            taking.cancel()
-            return Outcome(subtype=self._stop.result().subtype, error=self._stop.result().reason)
         try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            self._waiting_for = ""
+            if not taking.done():
+                return Outcome(subtype=self._stop.result().subtype, error=self._stop.result().reason)
             return await self._converse(work, runtime)
         finally:
-            lock.release()
+            # Also when this task is cancelled while it waits: nobody else would let go of the name.
+            if taking.done():
+                lock.release()
+            else:
+                taking.cancel()
 
     async def _converse(self, work: WorkContext, runtime: ConversationRuntime) -> Outcome:
         self._drive = drive = Drive(work, runtime)
@@ -281,7 +294,7 @@ class Session:
             session_id=self.session_id,
             is_error=True,
             subtype=subtype,
-            error=error,
+            error=clean(error, self._mask),
             workspace=self._workspace or None,
         )
 
