@@ -77,7 +77,9 @@ class Stage:
         All its processes die with it.
         """
         inside = Path(PROGRAMS) / program.relative_to(programs)
-        link = self.home / ".local" / "bin" / program.name  # where an installer puts it; some look for it there
+        link = (
+            self.home / ".local" / "bin" / program.name
+        )  # where an installer puts it; some look for it there
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(inside)

@@ -92,8 +92,9 @@ class Terminal:
             self.run_for(0.02)
 
     def paste(self, text: str) -> None:
-        """Bracketed."""
+        """Bracketed. A program that is handed Enter in the same moment may take it for a part of the text."""
         self._write(b"\x1b[200~" + text.encode() + b"\x1b[201~")
+        self.run_for(0.4)
 
     def resize(self, size: tuple[int, int]) -> None:
         """Another size of the window."""
