@@ -94,11 +94,14 @@ def test_retries_run_it_again_in_the_same_workspace(runs):
     assert len(run.sessions("a")) == 3
 
 
-def test_an_agent_without_a_runtime_fails_at_once_though_retries_are_left(runs):
-    run = runs.up([{"id": "a", "type": "claude", "prompt": "hello", "retries": 5}])
+def test_an_agent_whose_program_is_missing_fails_at_once_though_retries_are_left(runs):
+    agent = {"id": "a", "type": "acp", "program": "surely-no-such-agent", "prompt": "hello"}
+    run = runs.up([agent | {"retries": 5}])
     assert run.ended() == "failed"
     assert run.tries("a") == 1
-    assert run.sessions("a") == []
+    [session] = run.sessions("a")
+    assert session.result.subtype == "unsupported"
+    assert "surely-no-such-agent" in session.result.error
 
 
 def test_an_unset_variable_fails_the_agent_and_names_both_places(runs, embedded_airflow):
