@@ -77,8 +77,33 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     :param number: The blockage it answers.
     :param option: Id of one of its options; empty with ``text`` alone.
     :param text: Words for the agent: the free answer, or why it was denied.
+    :param by: Who decided: ``ui:admin``, ``cli:root``, ``rule:permission: deny``.
+    :param id: The same when it is sent again: what was delivered once is not delivered twice.
+    :param secrets: For a login: new values of the session's secrets, by name. Never written to disk.
     """
 
     number: int
     option: str = ""
     text: str = ""
+    by: str = ""
+    id: str = ""
+    secrets: dict[str, str] = {}
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A blockage that is over, and what ended it.
+
+    :param option: Label of the option that was chosen; empty: words alone, or nobody answered.
+    :param by: As in :class:`Answer`; ``terminal:NAME``: at the agent's own terminal; empty: it ended by itself.
+    :param asked_at: And ``settled_at``: seconds since the epoch.
+    """
+
+    number: int
+    kind: BlockageKind
+    title: str
+    option: str = ""
+    text: str = ""
+    by: str = ""
+    asked_at: float = 0.0
+    settled_at: float = 0.0

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from cis_provider.model.on_blocked import OnBlocked
+
 PermissionPolicy = Literal["ask", "accept-edits", "plan", "everything"]
 """
 ``ask``: whatever the program would ask a human. ``accept-edits``: changes of files in the workspace are
@@ -67,6 +69,7 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param session: Name of a conversation that is kept over agents and runs; empty: one of its own.
     :param session_from: Upstream agent in whose conversation it goes on; empty: none.
     :param fallback: Types that may take over, in this order, while a usage limit lasts.
+    :param on_blocked: What happens when it is blocked.
     """
 
     model: str = ""
@@ -86,3 +89,4 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     session_from: str = ""
     fallback: tuple[str, ...] = ()
+    on_blocked: OnBlocked = OnBlocked()

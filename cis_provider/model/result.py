@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from cis_provider.model.blockage import Settled
+
 Subtype = Literal[
     "success",
     "exit_code",
@@ -56,6 +58,7 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     :param structured: Its answer as data, where an ``output_schema`` was asked for.
     :param conversation_id: What its program resumes the conversation by.
     :param agent_type: Who ended the work: another than was asked for, where a fallback took over.
+    :param answers: Every blockage there was, and what ended it.
     :param output_ref: Where the whole output is, when ``output`` is only its head; else empty.
     """
 
@@ -80,6 +83,7 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     structured: Any = None
     conversation_id: str = ""
     agent_type: str = ""
+    answers: tuple[Settled, ...] = ()
 
     @property
     def permanent(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from cis_provider.model.blockage import Blockage
+from cis_provider.model.blockage import Blockage, Settled
 from cis_provider.model.options import AgentOptions
 from cis_provider.model.result import AgentResult
 
@@ -125,6 +125,9 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     :param waiting_for: What for, in words: while queued, or at work and something is taken. Empty otherwise.
     :param resting: While running: its process is stopped until a limit resets.
     :param blockage: While running: what it waits for that its node cannot give.
+    :param settled: Its last blockages that are over, the newest last; all of them stand in the result.
+    :param attached: Who has its terminal and may type; empty: nobody.
+    :param resumed: How often it was started again after its worker was lost.
     :param last_line: The last line of output with anything in it, without escape codes.
     :param output_bytes: Size of ``output.log``, for readers that follow it.
     :param collected_by: The try that took the result; 0: nobody yet.
@@ -148,6 +151,9 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     waiting_for: str = ""
     resting: bool = False
     blockage: Blockage | None = None
+    settled: tuple[Settled, ...] = ()
+    attached: str = ""
+    resumed: int = 0
     workspace: str = ""
     last_line: str = ""
     output_bytes: int = 0

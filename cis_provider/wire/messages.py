@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cis_provider.model.blockage import Blockage
+from cis_provider.model.blockage import Answer, Blockage, Settled
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionRecord, SessionRequest
 
@@ -115,6 +115,34 @@ class End(msgspec.Struct, tag=True, frozen=True):
     session_id: str
     reason: str
     if_try: int = 0
+
+
+class AnswerSession(msgspec.Struct, tag=True, frozen=True):
+    """
+    Deliver a decision to a blocked session. Answer: :class:`Ok`, when the agent has it; of one that was sent
+    before, too. Refused when nothing waits under its number, or it offers no such option. The coordinator
+    passes it on to the session's worker.
+    """
+
+    session_id: str
+    answer: Answer
+
+
+class FindTerminal(msgspec.Struct, tag=True, frozen=True):
+    """Where is the live terminal of a session? Answer: :class:`TerminalAt`."""
+
+    session_id: str
+
+
+class TerminalAt(msgspec.Struct, tag=True, frozen=True):
+    """
+    Its worker's socket for terminals; what is said there stands in ``wire/terminal.py``.
+
+    :param recording: Path of its recording, asciicast v3.
+    """
+
+    socket: str
+    recording: str
 
 
 class ListSessions(msgspec.Struct, tag=True, frozen=True):
@@ -296,7 +324,8 @@ class Progress(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     A session at work. ``state`` is ``starting`` or ``running``.
 
     ``resting``: its process is stopped until a limit resets. ``waiting_for``: in words, while it waits for
-    something on its node. ``blockage``: what it waits for that this node cannot give.
+    something on its node. ``blockage``: what it waits for that this node cannot give. ``settled``: its last
+    blockages that are over. ``attached``: who has its terminal.
     """
 
     session_id: str
@@ -309,6 +338,8 @@ class Progress(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     resting: bool = False
     waiting_for: str = ""
     blockage: Blockage | None = None
+    settled: tuple[Settled, ...] = ()
+    attached: str = ""
 
 
 class Finished(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -328,6 +359,8 @@ ToCoordinator = (
     | Watch
     | Collect
     | End
+    | AnswerSession
+    | FindTerminal
     | ListSessions
     | HeldRuns
     | ReleaseRuns
@@ -337,8 +370,10 @@ ToCoordinator = (
     | StopWorker
     | Stop
 )
-FromCoordinator = Welcome | Failure | Ok | Submitted | NotYet | Changed | Sessions | Runs | Turns | Status
-ToWorker = Hello | Start | EndSession | Subscribe | Stop
+FromCoordinator = (
+    Welcome | Failure | Ok | Submitted | NotYet | Changed | TerminalAt | Sessions | Runs | Turns | Status
+)
+ToWorker = Hello | Start | EndSession | AnswerSession | Subscribe | Stop
 FromWorker = Welcome | Failure | Ok | Alive | Progress | Finished
 
 Message = ToCoordinator | FromCoordinator | ToWorker | FromWorker
