@@ -180,7 +180,8 @@ class AcpCases:
         second = talks(resume=first.conversation.conversation_id)
         await second.start()
         assert (await second.turn("third question")).text == "third answer"
-        words = said(server.calls[-1])
+        # Whether the question that was cut off stands in a message of its own is up to the program.
+        words = "\n".join(said(server.calls[-1])).splitlines()
         assert {"first question", "first answer", "third question"} <= set(words)
         assert not any("first" in one.text for one in second.seen if isinstance(one, Output))
         assert second.conversation.conversation_id == first.conversation.conversation_id
