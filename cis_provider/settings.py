@@ -112,6 +112,8 @@ SETTINGS: dict[str, Setting] = {
         Setting(
             "airflow.token", "", "Bearer token there; takes the place of user and password.", secret=True
         ),
+        Setting("via.ssh", "ssh", "The ssh of `--via HOST`, with options of its own."),
+        Setting("via.command", "cis", "How `cis` is called on the other machine; a path, if it is not found."),
     )
 }
 
