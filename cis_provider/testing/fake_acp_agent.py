@@ -1,12 +1,14 @@
 """
 An agent that speaks the Agent Client Protocol and does what its prompt says, without a model.
 
-``python -m cis_provider.testing.fake_acp_agent``, for tests of whatever drives such agents. Prompts:
-``say WORDS``, ``think WORDS``, ``run COMMAND``, ``edit PATH``, ``form``, ``fail CODE WORDS``,
-``stop REASON``, ``huge BYTES``, ``history``, ``hang``, ``die``, ``mute``. Conversations are kept in the folder
-``FAKE_ACP_HOME``. Variables that change it: ``FAKE_ACP_LOGIN`` (a file that must be there, else somebody must
-log in), ``FAKE_ACP_PLAIN`` (it can neither resume nor load), ``FAKE_ACP_LOAD`` (it loads, telling the history
-again), ``FAKE_ACP_DEAF`` (it ignores the end of its input and SIGTERM).
+``python -m cis_provider.testing.fake_acp_agent``, for tests of whatever drives such agents. Prompts: ``say
+WORDS``, ``think WORDS``, ``run COMMAND``, ``edit PATH``, ``form``, ``fail CODE WORDS``, ``stop REASON``,
+``huge BYTES``, ``history``, ``hang``, ``die``, ``mute``, and ``steps ONE | TWO | ...`` of these, which any
+later prompt of the conversation goes on with, if they were cut off. Conversations are kept in the folder
+``FAKE_ACP_HOME``, with every answer that the agent got. Variables that change it: ``FAKE_ACP_LOGIN`` (a file
+that must be there, else somebody must log in), ``FAKE_ACP_PLAIN`` (it can neither resume nor load),
+``FAKE_ACP_LOAD`` (it loads, telling the history again), ``FAKE_ACP_DEAF`` (it ignores the end of its input
+and SIGTERM).
 """
 
 from __future__ import annotations
@@ -131,7 +133,12 @@ class Agent:
     def _prompt(self, message: dict[str, Any]) -> None:
         text = "".join(block.get("text", "") for block in message["params"]["prompt"])
         self.note({"prompt": text})
+        rest: Any
         word, _, rest = text.strip().splitlines()[-1].partition(" ")
+        if word == "steps":
+            self.note({"steps": [step.strip() for step in rest.split("|")]})
+        if steps := self._steps_left():
+            word, rest = "steps", steps
         if word == "fail":
             code, _, words = rest.partition(" ")
             return self._fail(message, int(code), words)
@@ -141,6 +148,12 @@ class Agent:
         usage = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
         self._reply(message, {"stopReason": reason, "usage": usage})
         return None
+
+    def _steps_left(self) -> list[str]:
+        """What is still to be done of the steps that a prompt asked for."""
+        records = [json.loads(line) for line in self.file.read_text().splitlines()]
+        steps: list[str] = next((record["steps"] for record in records if "steps" in record), [])
+        return steps[sum("stepped" in record for record in records) :]
 
     def _reply(self, message: dict[str, Any], result: dict[str, Any]) -> None:
         self._send({"id": message["id"], "result": result})
@@ -154,16 +167,25 @@ class Agent:
             sys.stdout.flush()
 
 
-def _act(agent: Agent, word: str, rest: str) -> str:
+def _act(agent: Agent, word: str, rest: Any) -> str:
     """Do what a prompt says; the turn's stop reason."""
-    if word in ("say", "think"):
+    if word == "steps":
+        for step in rest:
+            if agent.cancelled.is_set():
+                break
+            _act(agent, *step.partition(" ")[::2])
+            if not agent.cancelled.is_set():
+                agent.note({"stepped": step})
+    elif word in ("say", "think"):
         agent.say(rest, "agent_message_chunk" if word == "say" else "agent_thought_chunk")
     elif word == "run":
         _use(agent, {"title": "shell", "kind": "execute", "rawInput": {"command": rest}})
     elif word == "edit":
         _use(agent, {"title": "edit", "kind": "edit", "rawInput": {"path": rest}})
     elif word == "form":
-        agent.say(json.dumps(agent.ask("elicitation/create", _form())))
+        filled = agent.ask("elicitation/create", _form())
+        agent.note({"answered": "form", "outcome": filled})
+        agent.say(json.dumps(filled))
     elif word == "history":
         agent.say(json.dumps(agent.prompts()))
     elif word == "huge":
@@ -185,6 +207,7 @@ def _use(agent: Agent, call: dict[str, Any]) -> None:
     agent.update("tool_call", toolCallId="c1", status="pending", **call)
     answer = agent.ask("session/request_permission", {"toolCall": {"toolCallId": "c1"}, "options": _ALLOW})
     outcome = answer["outcome"]
+    agent.note({"answered": call, "outcome": outcome})
     done = outcome.get("optionId") in ("yes", "always")
     agent.update("tool_call_update", toolCallId="c1", status="completed" if done else "failed")
     if outcome["outcome"] == "selected":
