@@ -1,14 +1,18 @@
-"""The agent programs that tools/agents.py has installed."""
+"""The agent programs that tools/agents.py has installed, and a place for each test to run them in."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+
+from cis_provider.runtimes.claude import ClaudeRuntime
+from cis_provider.runtimes.codex import CodexRuntime
+from tests.kit.place import Place
 
 _TOOL = Path(__file__).resolve().parents[2] / "tools" / "agents.py"
 
@@ -31,3 +35,19 @@ def agent_program() -> Callable[[str], Path]:
         return Path(found)
 
     return find
+
+
+@pytest.fixture
+async def claude(tmp_path: Path, agent_program: Callable[[str], Path]) -> AsyncIterator[Place]:
+    """For conversations with Claude Code."""
+    place = Place(tmp_path, "claude", agent_program("claude"), ClaudeRuntime())
+    yield place
+    await place.close()
+
+
+@pytest.fixture
+async def codex(tmp_path: Path, agent_program: Callable[[str], Path]) -> AsyncIterator[Place]:
+    """For conversations with Codex."""
+    place = Place(tmp_path, "codex", agent_program("codex"), CodexRuntime(), retries=0)
+    yield place
+    await place.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from cis_provider.model.blockage import Answer, Blockage
 from cis_provider.runtimes.base import Conversation, ConversationRuntime, Setting
@@ -24,7 +25,8 @@ class Talk:
         self._patience = patience
 
     async def start(self) -> Started:
-        await self.conversation.start()
+        async with asyncio.timeout(self._patience):
+            await self.conversation.start()
         event = await self.next()
         assert isinstance(event, Started)
         return event
@@ -35,7 +37,18 @@ class Talk:
         self.seen.append(event)
         return event
 
+    async def until(self, *types: type[Event]) -> Any:
+        """The next event of one of these types."""
+        while not isinstance(event := await self.next(), types):
+            assert not isinstance(event, Ended), f"no {types} came: {self.seen}"
+        return event
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        """Events of a type so far."""
+        return [event for event in self.seen if isinstance(event, kind)]
+
     async def end_of_turn(self) -> TurnEnded:
+        """Of one that nobody is asked in."""
         while not isinstance(event := await self.next(), TurnEnded):
             assert not isinstance(event, Ended | Blocked), event
         return event
@@ -54,8 +67,11 @@ class Talk:
             assert not isinstance(event, Ended | TurnEnded), event
         return event.blockage
 
+    async def answer(self, blockage: Blockage, option: str = "", text: str = "") -> None:
+        await self.conversation.answer(Answer(number=blockage.number, option=option, text=text))
+
     async def choose(self, option: str) -> Blockage:
         """Wait for a blockage and answer it with an option."""
         blockage = await self.blocked()
-        await self.conversation.answer(Answer(number=blockage.number, option=option))
+        await self.answer(blockage, option)
         return blockage
