@@ -20,6 +20,7 @@ from types import ModuleType
 
 from figures import (
     agents,
+    blocked,
     chain,
     command_line,
     files,
@@ -50,6 +51,7 @@ _IN_AIRFLOW: dict[str, ModuleType] = {
     "scopes": scopes,
     "finished": finished,
     "sleepers": sleepers,
+    "blocked": blocked,
     "command-line": command_line,
 }
 _PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -106,6 +108,7 @@ def _airflow(scale: Scale) -> Iterator[Airflow]:
         scopes.install()
         finished.install()
         sleepers.install(scale)
+        blocked.install(scale)
         command_line.install()
         with running_airflow() as airflow:
             yield airflow
