@@ -1,9 +1,9 @@
 """
 Kills a process at a named place, for tests of recovery.
 
-On ``PYTHONPATH`` of every process of a node and of its Airflow. ``$CIS_TEST_PLACES`` lists functions as
+On ``PYTHONPATH`` of every process of a node and of its Airflow. ``$TEST_FAULT_PLACES`` lists functions as
 ``module:qualified.name``, separated by spaces; each is wrapped when its module is imported. Nothing happens
-until the file ``$CIS_TEST_FAULT`` names one of them: ``before PLACE`` or ``after PLACE``. Whoever gets there
+until the file ``$TEST_FAULT`` names one of them: ``before PLACE`` or ``after PLACE``. Whoever gets there
 first takes the file away and is killed, as by ``kill -9``, so that a fault happens once.
 """
 
@@ -17,20 +17,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_FAULT = os.environ.get("CIS_TEST_FAULT", "")
+_FAULT = Path(os.environ.get("TEST_FAULT", ""))
 
 
 def _die(when: str, place: str) -> None:
     try:
-        with open(_FAULT, encoding="utf-8") as file:
-            wanted = file.read()
-        if wanted.strip() != f"{when} {place}":
+        if _FAULT.read_text(encoding="utf-8").strip() != f"{when} {place}":
             return
         # One process alone can take it away.
-        os.rename(_FAULT, f"{_FAULT}.{os.getpid()}")
+        _FAULT.rename(f"{_FAULT}.{os.getpid()}")
     except OSError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
@@ -91,9 +90,9 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-if _FAULT:
+if "TEST_FAULT" in os.environ:
     _places: dict[str, list[str]] = {}
-    for _place in os.environ.get("CIS_TEST_PLACES", "").split():
+    for _place in os.environ.get("TEST_FAULT_PLACES", "").split():
         _module, _, _name = _place.partition(":")
         _places.setdefault(_module, []).append(_name)
     sys.meta_path.insert(0, _Finder(_places))
