@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cis_provider.runtimes.claude import ClaudeRuntime
 from cis_provider.runtimes.codex import CodexRuntime
+from cis_provider.testing.model_server import ModelServer
 from tests.kit.place import Place
 
 _TOOL = Path(__file__).resolve().parents[2] / "tools" / "agents.py"
@@ -35,6 +36,13 @@ def agent_program() -> Callable[[str], Path]:
         return Path(found)
 
     return find
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    """A model that says what it is told to by ``push``."""
+    with ModelServer() as made:
+        yield made
 
 
 @pytest.fixture
