@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import BaseOperator, CronTriggerTimetable, Param
+from airflow.sdk import BaseOperator, CronTriggerTimetable, Param, TaskGroup
 
 from dag_factory.dag import CisDag
 from dag_factory.params import split_param
@@ -32,7 +32,8 @@ def build_dag(plan: DagPlan, *, file: Path | None = None) -> CisDag:
     """
     dag = CisDag(plan.dag_id, **_dag_arguments(plan))
     dag.cis_file = file
-    tasks = {task.task_id: _task(task, dag) for task in plan.tasks}
+    groups = {name: TaskGroup(name, dag=dag) for name in {task.group for task in plan.tasks} if name}
+    tasks = {task.task_id: _task(task, dag, groups.get(task.group)) for task in plan.tasks}
     for task in plan.tasks:
         if task.upstream:
             tasks[task.task_id].set_upstream([tasks[upstream] for upstream in task.upstream])
@@ -105,10 +106,17 @@ def _param(value: Any) -> Param:
     return Param(description=description, schema=schema, **arguments)
 
 
-def _task(plan: TaskPlan, dag: CisDag) -> BaseOperator:
+def _task(plan: TaskPlan, dag: CisDag, group: TaskGroup | None) -> BaseOperator:
     operator = _operator(plan.operator)
+    arguments = dict(plan.arguments)
+    if group is not None:
+        arguments["task_group"] = group
     task: BaseOperator = operator(
-        task_id=plan.task_id, dag=dag, trigger_rule=plan.trigger_rule, **plan.arguments
+        # The group puts its own id before it.
+        task_id=plan.task_id.removeprefix(f"{plan.group}.") if group is not None else plan.task_id,
+        dag=dag,
+        trigger_rule=plan.trigger_rule,
+        **arguments,
     )
     return task
 

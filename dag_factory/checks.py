@@ -15,6 +15,8 @@ from typing import Any
 from cis_provider.model.text import variable_name
 from cis_provider.runtimes.registry import KNOWN_TYPES, known_types
 from dag_factory import graph, params, templates, timing
+from dag_factory.blocked_checks import check_blocked
+from dag_factory.blocked_keys import HUMAN
 from dag_factory.diagnostics import Diagnostic, did_you_mean
 from dag_factory.document import Path
 from dag_factory.option_checks import check_options
@@ -23,6 +25,9 @@ from dag_factory.view import AgentView, FileView
 
 #: Task that makes a run failed in which an agent failed; see ``plan``. No agent may have its name.
 RUN_OUTCOME = "run-outcome"
+
+#: What ``type:`` may say without a look at installed packages.
+_TYPES = (*KNOWN_TYPES, HUMAN)
 
 
 def all_checks(file: FileView) -> None:
@@ -40,15 +45,15 @@ def _check_types(file: FileView) -> None:
         if isinstance(own, str):
             _check_type(file, own, (*agent.path, "type"), f'agent "{agent.id}": ')
         elif not agent.type and "type" not in agent.data:
-            hint = f"one of {', '.join(KNOWN_TYPES)}"
+            hint = f"one of {', '.join(_TYPES)}"
             file.add(agent.path, "F102", f'agent "{agent.id}": "type" is missing', hint)
 
 
 def _check_type(file: FileView, name: str, path: Path, whose: str) -> None:
     # The look at installed packages is slow; a name that is built in needs none.
-    if not name or name in KNOWN_TYPES:
+    if not name or name in _TYPES:
         return
-    known = known_types()
+    known = [*known_types(), HUMAN]
     if name not in known:
         hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
         file.add(path, "F107", f'{whose}unknown type "{name}"', hint)
@@ -194,7 +199,8 @@ def _check_templates(file: FileView) -> None:
         shell = agent.type == "shell"
         # A dependency that does not exist is reported by itself.
         deps = [dep for dep in agent.deps if dep in known]
-        _check_text(file, agent, (*agent.path, "prompt"), agent.data.get("prompt"), deps=deps, bash=shell)
+        prompt, human = agent.data.get("prompt"), agent.type == HUMAN
+        _check_text(file, agent, (*agent.path, "prompt"), prompt, deps=deps, bash=shell, settled=human)
         for key in ("system_prompt", "check"):
             text, script = agent.data.get(key), key == "check"
             _check_text(file, agent, (*agent.path, key), text, deps=deps, bash=script, settled=True)
@@ -289,4 +295,5 @@ _CHECKS: tuple[Callable[[FileView], None], ...] = (
     _check_timing,
     _check_params,
     check_options,
+    check_blocked,
 )

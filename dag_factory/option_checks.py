@@ -6,6 +6,7 @@ from typing import Any
 
 from cis_provider.model.option_texts import texts_in
 from cis_provider.runtimes.registry import KNOWN_TYPES, config_mistakes, known_types
+from dag_factory.blocked_keys import HUMAN
 from dag_factory.diagnostics import did_you_mean
 from dag_factory.document import Path
 from dag_factory.option_keys import SHELL_TOO, OptionKeys
@@ -26,6 +27,8 @@ def check_options(file: FileView) -> None:
                 message = f'{whose}"{key}" makes no sense for a shell agent: it runs a script, no program'
                 file.add((*agent.path, key), "F112", message, "remove it, or choose another type", key=True)
             continue
+        if agent.type == HUMAN:
+            continue  # has none of these keys, which is said elsewhere
         if agent.type in _NEED_PROGRAM and _given(file, agent, "program")[1] is None:
             message = f'{whose}"program" is missing: type {agent.type} runs the program that it names'
             file.add(agent.path, "F102", message, "such as program: [my-agent, --acp]")

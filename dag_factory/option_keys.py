@@ -9,6 +9,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from cis_provider.model.options import PermissionPolicy
+from dag_factory.blocked_keys import BlockedKeys, plain_on_blocked
 from dag_factory.kinds import Amount, Count, Env, Model, Name, Schema, Words
 
 #: Keys that a script can have, too.
@@ -107,7 +108,11 @@ class OptionKeys(Model):
     )
 
 
-def plain_options(keys: OptionKeys) -> Mapping[str, Any]:
+class DrivingKeys(BlockedKeys, OptionKeys):
+    """How its program is driven, and what happens when it is blocked."""
+
+
+def plain_options(keys: DrivingKeys) -> Mapping[str, Any]:
     """The keys as plain JSON of :class:`~cis_provider.model.options.AgentOptions`; only what is given."""
     given = keys.model_dump(include=set(_SAME), exclude_defaults=True, mode="json")
     if isinstance(keys.permissions, PermissionsKeys):
@@ -121,6 +126,8 @@ def plain_options(keys: OptionKeys) -> Mapping[str, Any]:
         given["session_from"] = keys.session.from_
     elif keys.session is not None:
         given["session"] = keys.session
+    if on_blocked := plain_on_blocked(keys):
+        given["on_blocked"] = on_blocked
     return given
 
 

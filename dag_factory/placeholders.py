@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cis_provider.model.placeholders import malformed_in, substitute, unset_in
+from dag_factory.blocked_keys import HUMAN
 from dag_factory.diagnostics import Diagnostic
 from dag_factory.document import Document, Path
 
@@ -23,6 +24,8 @@ LEFT_ALONE = frozenset({"env", "prompt", "command", "check", "config", "output_s
 
 #: The same for one of ``mcp_servers``, whose command is no prompt.
 _LEFT_ALONE_OF_SERVER = frozenset({"env", "headers"})
+
+_QUESTION = frozenset({"prompt", "command"})
 
 _MALFORMED_HINT = "write ${NAME}, ${NAME:-default}, or $${ for a plain ${"
 
@@ -81,7 +84,9 @@ class _Settler:
             return self._text(value, path) if "${" in value else value
         if isinstance(value, dict):
             alone = LEFT_ALONE
-            if "mcp_servers" in path:
+            if value.get("type") == HUMAN:
+                alone = LEFT_ALONE - _QUESTION  # no node reads it
+            elif "mcp_servers" in path:
                 alone = frozenset() if path[-1] == "mcp_servers" else _LEFT_ALONE_OF_SERVER
             return {
                 key: item if key in alone else self.settle(item, (*path, key)) for key, item in value.items()

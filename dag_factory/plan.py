@@ -7,10 +7,11 @@ A spec as a plan: which tasks a DAG has, with which arguments and edges. Pure da
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dag_factory.blocked_keys import CALL_NOBODY, HUMAN, INTERVENTIONS, asking
 from dag_factory.checks import RUN_OUTCOME
 from dag_factory.option_keys import plain_options
 from dag_factory.scopes import pool_of
@@ -19,6 +20,8 @@ from dag_factory.timing import parse_start_date
 from dag_factory.validate import Checked
 
 AGENT_OPERATOR = "cis_provider.operators.agent.AgentOperator"
+INTERVENTION_SENSOR = "cis_provider.sensors.intervention.InterventionSensor"
+HUMAN_SENSOR = "cis_provider.sensors.human.HumanSensor"
 OUTCOME_OPERATOR = "dag_factory.outcome.RunOutcomeOperator"
 
 #: Airflow's trigger rule for each ``when:``.
@@ -36,6 +39,7 @@ class TaskPlan:
     :param operator: Dotted path of its class.
     :param arguments: For the class, besides task id and trigger rule.
     :param upstream: Ids of the tasks it waits for.
+    :param group: Id of the task group that it is in, with which its own id begins; empty: none.
     """
 
     task_id: str
@@ -43,6 +47,7 @@ class TaskPlan:
     arguments: dict[str, Any] = field(default_factory=dict)
     upstream: tuple[str, ...] = ()
     trigger_rule: str = "all_success"
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,9 @@ def make_plan(checked: Checked, *, base_folder: str = "") -> DagPlan:
     agents = resolve_agents(spec)
     places = _places(spec, agents, checked)
     tasks = [
-        TaskPlan(
+        _human(agent, places[agent.id])
+        if agent.type == HUMAN
+        else TaskPlan(
             task_id=agent.id,
             operator=AGENT_OPERATOR,
             arguments=_arguments(agent, position, base_folder=base_folder) | places[agent.id],
@@ -89,6 +96,7 @@ def make_plan(checked: Checked, *, base_folder: str = "") -> DagPlan:
         )
         for position, agent in enumerate(agents, start=1)
     ]
+    tasks += [_intervention(agent, places[agent.id]) for agent in agents if can_ask(agent)]
     if any(agent.when != "success" for agent in agents):
         tasks.append(_run_outcome(tuple(agent.id for agent in agents)))
     return DagPlan(
@@ -112,6 +120,10 @@ def _places(spec: DagSpec, agents: Sequence[AgentSpec], checked: Checked) -> dic
     assert rules is not None, "no file without mistakes is judged without settings"
     places: dict[str, dict[str, Any]] = {}
     for agent in agents:
+        node = agent.node or spec.node
+        if agent.type == HUMAN:
+            places[agent.id] = {"queue": node} if node else {}
+            continue
         scope = decisions[agent.id].scope
         pool, slots = pool_of(scope, spec.exclusive, rules, dag_id=spec.name, max_workers=spec.max_workers)
         # A task that is lost gives its slot back while its agent goes on, and another pool's agents are not
@@ -124,9 +136,51 @@ def _places(spec: DagSpec, agents: Sequence[AgentSpec], checked: Checked) -> dic
         }
         if spec.exclusive is not None:
             places[agent.id]["exclusive"] = spec.exclusive
-        if node := agent.node or spec.node:
+        if node:
             places[agent.id]["queue"] = node
     return places
+
+
+def can_ask(agent: AgentSpec) -> bool:
+    """Whether a task beside an agent asks humans for it. A step of type human asks by itself."""
+    return agent.type != HUMAN and (agent.type not in CALL_NOBODY or agent.on_blocked is not None)
+
+
+def _intervention(agent: AgentSpec, place: Mapping[str, Any]) -> TaskPlan:
+    """
+    The task that asks for an agent. It begins and is skipped with it, so it has the same upstream and rule.
+
+    Not in the agent's pool, whose only slot it might take.
+    """
+    arguments = {"agent": agent.id, **asking(agent)}
+    if "queue" in place:
+        arguments["queue"] = place["queue"]
+    return TaskPlan(
+        task_id=f"{INTERVENTIONS}.{agent.id}",
+        operator=INTERVENTION_SENSOR,
+        arguments=arguments,
+        upstream=agent.deps,
+        trigger_rule=TRIGGER_RULES[agent.when],
+        group=INTERVENTIONS,
+    )
+
+
+def _human(agent: AgentSpec, place: Mapping[str, Any]) -> TaskPlan:
+    """A step where a human decides."""
+    arguments: dict[str, Any] = {"question": agent.prompt, **asking(agent), **place}
+    if agent.options:
+        arguments["options"] = agent.options
+    if agent.free_text:
+        arguments["free_text"] = True
+    if agent.description:
+        arguments["doc_md"] = agent.description + "\n"
+    return TaskPlan(
+        task_id=agent.id,
+        operator=HUMAN_SENSOR,
+        arguments=arguments,
+        upstream=agent.deps,
+        trigger_rule=TRIGGER_RULES[agent.when],
+    )
 
 
 def _arguments(agent: AgentSpec, position: int, *, base_folder: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from cis_provider.errors import ConfigError
 from cis_provider.model.placeholders import malformed_in, substitute, unset_in
 from cis_provider.model.scope import TaskScope
 from dag_factory import templates, values
+from dag_factory.blocked_keys import HUMAN
 from dag_factory.diagnostics import Diagnostic
 from dag_factory.document import Path
 from dag_factory.placeholders import Lookup, unset
@@ -92,6 +93,8 @@ class _Claims:
         claims = []
         silent = not _speaks(self._file.data) and not _speaks(self._defaults)
         for agent in self._file.agents:
+            if agent.type == HUMAN:
+                continue  # works nowhere
             if silent and not _speaks(agent.data):
                 claims.append(Claims(agent.id))
                 continue

@@ -7,11 +7,13 @@ made of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from cis_provider.model.session import Exclusive
+from dag_factory.blocked_keys import HUMAN, BlockedKeys
 from dag_factory.kinds import (
     Account,
     Count,
@@ -25,10 +27,18 @@ from dag_factory.kinds import (
     Switch,
     When,
 )
-from dag_factory.option_keys import SHELL_TOO, OptionKeys
+from dag_factory.option_keys import SHELL_TOO, DrivingKeys
 
 #: Another name for a key: the model's own, and the one that a file may use as well.
 ALIASES = {"prompt": "command", "name": "dag_id"}
+
+#: Keys of an agent that make sense for a step where a human decides.
+HUMAN_KEYS = frozenset(
+    {"id", "type", "prompt", "options", "free_text", "deps", "when", "description", "node", "priority"}
+    | {"approvers", "escalate_to", "answer_timeout", "on_answer_timeout"}
+)
+#: Keys that make sense for no other.
+HUMAN_ONLY = frozenset({"options", "free_text"})
 
 
 def _workspace_form(value: Any) -> str | None:
@@ -80,10 +90,12 @@ Workspace = Annotated[
 ]
 
 
-class AgentDefaults(OptionKeys):
+class AgentDefaults(DrivingKeys):
     """What agents of a file have in common; an agent's own value wins, ``env`` is merged."""
 
-    type: str | None = Field(None, min_length=1, description="claude, shell, ...: the runtime")
+    type: str | None = Field(
+        None, min_length=1, description="claude, shell, ...: the runtime; human: a person decides"
+    )
     workspace: Workspace | None = Field(None, description="Where it works; by default a fresh folder")
     timeout: Duration | None = Field(None, description="How long it may be at work; no limit by default")
     retries: Count = Field(0, description="Tries after the first one")
@@ -110,7 +122,9 @@ class AgentSpec(AgentDefaults):
     """One agent: one task of the DAG."""
 
     id: Name = Field(description="Its name in the file and in Airflow")
-    prompt: str = Field(min_length=1, description="What to do; for a shell agent, a bash script")
+    prompt: str = Field(
+        min_length=1, description="What to do; for a shell agent, a bash script; for a human, the question"
+    )
     deps: tuple[str, ...] = Field(
         (), description="Agents that must have ended before; their outputs are handed over"
     )
@@ -119,6 +133,10 @@ class AgentSpec(AgentDefaults):
         description="success: all deps succeeded; failure: one of them failed; always: all have ended",
     )
     description: str = Field("", description="For people: Airflow shows it with the task")
+    options: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
+        (), description="For a human: what there is to choose from; by default Approve and Reject"
+    )
+    free_text: Switch = Field(False, description="For a human: words of one's own may be the answer")
 
 
 class DagSpec(Model):
@@ -160,18 +178,34 @@ class DagSpec(Model):
 def resolve_agents(spec: DagSpec) -> list[AgentSpec]:
     """The agents with the file's defaults filled in and all ``env`` merged."""
     given = {name: getattr(spec.defaults, name) for name in spec.defaults.model_fields_set if name != "env"}
-    for_shell = {
-        name: v for name, v in given.items() if name not in OptionKeys.model_fields or name in SHELL_TOO
-    }
     common_env = {**spec.env, **spec.defaults.env}
     if not given and not common_env:
         return list(spec.agents)
     resolved = []
     for agent in spec.agents:
-        # What drives a program is no business of a script: a file may have both.
-        common = for_shell if (agent.type or spec.defaults.type) == "shell" else given
-        update: dict[str, Any] = {name: v for name, v in common.items() if name not in agent.model_fields_set}
-        if common_env:
+        fits = _default_keys(agent.type or spec.defaults.type, calls=agent.on_blocked is not None)
+        update: dict[str, Any] = {
+            name: v for name, v in given.items() if name not in agent.model_fields_set and fits(name)
+        }
+        if common_env and fits("env"):
             update["env"] = {**common_env, **agent.env}
         resolved.append(agent.model_copy(update=update))
     return resolved
+
+
+def _default_keys(kind: str | None, *, calls: bool) -> Callable[[str], bool]:
+    """
+    Which of the file's defaults are for an agent of this type: a file may have a script, a program, a human.
+
+    :param calls: It says what happens when it is blocked.
+    """
+    if kind == HUMAN:
+        return lambda name: name in HUMAN_KEYS
+    if kind != "shell":
+        return lambda name: True
+    # What drives a program is no business of a script.
+    return lambda name: (
+        name not in DrivingKeys.model_fields
+        or name in SHELL_TOO
+        or (calls and name in BlockedKeys.model_fields)
+    )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cis_provider.model.scope import ScopeKind
+from dag_factory.blocked_keys import AllowRule, AnswerRule, OnBlockedKeys
 from dag_factory.diagnostics import Diagnostic, did_you_mean
 from dag_factory.document import Document
 from dag_factory.document import Path as DataPath
@@ -33,7 +34,14 @@ _BELOW: dict[Any, type[BaseModel]] = {
     "permissions": PermissionsKeys,
     "mcp_servers": McpServerKeys,
     "session": SessionFrom,
+    "on_blocked": OnBlockedKeys,
 }
+
+#: Below ``on_blocked``.
+_RULES: dict[Any, type[BaseModel]] = {"permission": AllowRule, "question": AnswerRule}
+
+#: Keys that are text or a mapping: pydantic puts the name of the form behind theirs.
+_FORMS = ("permissions", "session", "permission", "question")
 
 
 def translate(
@@ -70,7 +78,7 @@ def _whose(plain: dict[str, Any], loc: DataPath) -> str:
 
 
 def _reword(item: ErrorDetails, loc: DataPath) -> tuple[str, str, str]:
-    if len(loc) > 1 and loc[-1] == "text" and loc[-2] in ("permissions", "session"):
+    if len(loc) > 1 and loc[-1] == "text" and loc[-2] in _FORMS:
         loc = loc[:-1]  # the name of a form, which is no key
     kind, key, value = item["type"], str(loc[-1]) if loc else "", item["input"]
     if kind == "extra_forbidden":
@@ -147,6 +155,8 @@ def _known_keys(loc: DataPath) -> list[str]:
         model = _WORKSPACES.get(str(form), FolderWorkspace)
     elif inside is not None:
         model = _BELOW[str(inside)]
+        if inside == "on_blocked" and (rule := loc[loc.index(inside) + 1]) in _RULES and rule != loc[-1]:
+            model = _RULES[rule]
     elif loc[0] == "agents":
         model = AgentSpec
     elif loc[0] == "defaults" and len(loc) > 1:

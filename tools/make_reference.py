@@ -25,7 +25,7 @@ from typer.main import get_command
 from cis_provider import errors, settings
 from cis_provider.cli.lazy import LazyGroup
 from cis_provider.cli.main import app
-from dag_factory import kinds, option_keys, spec
+from dag_factory import blocked_keys, kinds, option_keys, spec
 from dag_factory.diagnostics import CODES
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -48,6 +48,10 @@ _TYPES: tuple[tuple[Any, str], ...] = (
     (kinds.Words, "text, or list of text"),
     (kinds.Schema, "JSON schema"),
     (option_keys.PermissionsKey, "a word, or a [mapping](#permissions)"),
+    (blocked_keys.OnBlockedKeys, "mapping, see [`on_blocked`](#on_blocked)"),
+    (blocked_keys.PermissionRule, "`ask`, `deny`, `{allow: [PATTERN, ...]}`"),
+    (blocked_keys.QuestionRule, "`ask`, `{answer: TEXT}`"),
+    (blocked_keys.Names, "list of names"),
     (option_keys.SessionKey, "id, or `{from: AGENT}`"),
     (dict[str, option_keys.McpServerKeys], "mapping of [servers](#a-server-in-mcp_servers)"),
     (dict[str, str], "mapping of text"),
@@ -77,7 +81,8 @@ def cis_file() -> str:
     common = list(spec.AgentDefaults.model_fields)
     own = [name for name in spec.AgentSpec.model_fields if name not in common]
     driving = list(option_keys.OptionKeys.model_fields)
-    common = [name for name in common if name not in driving]
+    blocked = list(blocked_keys.BlockedKeys.model_fields)
+    common = [name for name in common if name not in driving and name not in blocked]
     return _page(
         "Keys of a CIS file",
         "By example, with the reasons: [A CIS file](../cis-file.md). `cis schema` prints the same as a JSON "
@@ -97,6 +102,14 @@ def cis_file() -> str:
         "### A server in `mcp_servers`",
         _sentence(inspect.getdoc(option_keys.McpServerKeys) or ""),
         _keys(option_keys.McpServerKeys, option_keys.McpServerKeys.model_fields),
+        "### When it is blocked",
+        "By example: [When an agent waits for you](../blocked.md). `approvers`, `escalate_to`, `answer_timeout` and "
+        "`on_answer_timeout` are for steps of type `human`, too; a `shell` agent has these keys only with "
+        "`on_blocked`.",
+        _keys(blocked_keys.BlockedKeys, blocked),
+        "### `on_blocked`",
+        _sentence(inspect.getdoc(blocked_keys.OnBlockedKeys) or ""),
+        _keys(blocked_keys.OnBlockedKeys, blocked_keys.OnBlockedKeys.model_fields),
         "## Workspace",
         "Text is a folder. The other forms are mappings; see [Workspaces](../workspaces.md).",
         *(

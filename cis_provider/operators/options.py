@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cis_provider.errors import PermanentAgentError
+from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.model.options import AgentOptions, Budget, McpServer, Permissions
 
 
@@ -44,7 +45,7 @@ def to_options(plain: Mapping[str, Any] | None) -> AgentOptions:
 
 def _mappings(plain: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], type[msgspec.Struct]]]:
     yield "options", plain, AgentOptions
-    for name, kind in (("permissions", Permissions), ("budget", Budget)):
+    for name, kind in (("permissions", Permissions), ("budget", Budget), ("on_blocked", OnBlocked)):
         if isinstance(value := plain.get(name), Mapping):
             yield f"options.{name}", value, kind
     servers = plain.get("mcp_servers")
