@@ -17,7 +17,7 @@ import msgspec
 
 from cis_provider import paths
 from cis_provider.files import private_folder, write_atomic
-from cis_provider.model.session import SessionRequest
+from cis_provider.model.session import SessionKey, SessionRequest
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +54,13 @@ def own_name(request: SessionRequest) -> str:
     """Under which a session's conversation is kept."""
     if request.options.session:
         return f"name\0{request.scope}\0{request.options.session}"
-    return _task_name(request, request.key.task_id, request.key.map_index)
+    return _task_name(request.key, request.key.task_id, request.key.map_index)
 
 
 def starting_name(request: SessionRequest) -> str:
     """Under which the conversation is found that a session goes on with."""
     if upstream := request.options.session_from:
-        return _task_name(request, upstream, -1)
+        return _task_name(request.key, upstream, -1)
     return own_name(request)
 
 
@@ -112,8 +112,38 @@ def recall(name: str) -> Kept | None:
         return None
 
 
-def _task_name(request: SessionRequest, task_id: str, map_index: int) -> str:
-    return f"task\0{request.key.dag_id}\0{request.key.run_id}\0{task_id}\0{map_index}"
+def ask_for_new(key: SessionKey, *, after: str) -> None:
+    """
+    Have the next session of a task begin a conversation of its own.
+
+    A mark, not the removal of what is kept: a session that is still alive would keep it again when it ends.
+
+    :param after: Id of the task's newest session so far, which this is not about; empty: it has none.
+    :raises OSError: The disk is full, for one.
+    """
+    private_folder(paths.conversations_dir())
+    write_atomic(_mark(key), after.encode())
+
+
+def recall_for(request: SessionRequest, session_id: str) -> Kept | None:
+    """The conversation that a session goes on with; it is forgotten if a new one was asked for."""
+    mark = _mark(request.key)
+    try:
+        if mark.exists() and mark.read_text() != session_id:
+            # In this order: who dies in between forgets again.
+            _file(own_name(request)).unlink(missing_ok=True)
+            mark.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("whether %s is to begin anew cannot be read: %s", request.key, error)
+    return recall(starting_name(request))
+
+
+def _mark(key: SessionKey) -> Path:
+    return _file(_task_name(key, key.task_id, key.map_index)).with_suffix(".anew")
+
+
+def _task_name(key: SessionKey, task_id: str, map_index: int) -> str:
+    return f"task\0{key.dag_id}\0{key.run_id}\0{task_id}\0{map_index}"
 
 
 def _file(name: str) -> Path:

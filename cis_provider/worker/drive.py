@@ -1,35 +1,33 @@
-"""An agent at work in a conversation: its turns, limits, checks and rests, from the prompt to what came of it."""
+"""An agent at work in a conversation: turn by turn, from the prompt to what came of it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import time
 
 import msgspec
 
-from cis_provider.errors import AgentError, CisError, PermanentAgentError, StaleAnswer, TransientAgentError
-from cis_provider.model.blockage import Answer, Blockage, BlockageKind
-from cis_provider.model.duration import format_duration
-from cis_provider.model.option_texts import filled
-from cis_provider.runtimes import registry
-from cis_provider.runtimes.base import ConversationRuntime, Setting
+from cis_provider import settings
+from cis_provider.errors import AgentError, CisError, PermanentAgentError
+from cis_provider.model import deciding
+from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, BlockageKind, Settled
+from cis_provider.runtimes.base import ConversationRuntime
 from cis_provider.runtimes.events import Ended, TurnEnded
-from cis_provider.worker import conversations, judging, wording
+from cis_provider.worker import conversations, journal, judging, wording
 from cis_provider.worker.acceptance import Acceptance
 from cis_provider.worker.account import Account
-from cis_provider.worker.cleaning import clean, clean_event
+from cis_provider.worker.cleaning import clean
 from cis_provider.worker.context import Outcome, WorkContext
-from cis_provider.worker.conversations import Kept
 from cis_provider.worker.dialogue import Dialogue
-from cis_provider.worker.patience import LimitReached, Patience, Stopped
+from cis_provider.worker.patience import Called, HumanWanted, LimitReached, Patience, Stopped
+from cis_provider.worker.pauses import Pauses
+from cis_provider.worker.questions import Deliver, Questions
+from cis_provider.worker.seats import at_the_terminal
+from cis_provider.worker.stalls import StallWatch
+from cis_provider.worker.workplace import Workplace
+from cis_provider.worker.wrapping import INTERRUPT, wrapped_up
 
 log = logging.getLogger(__name__)
-
-#: Seconds in which a program must be ready for a prompt, in which an interrupted turn must end, and which an
-#: agent has to wrap up.
-_START, _INTERRUPT, _WRAP_UP = 120.0, 5.0, 60.0
 
 #: How often a program that died is started again in one session.
 _CRASHES = 2
@@ -43,35 +41,60 @@ class Drive:
     """
 
     def __init__(self, work: WorkContext, runtime: ConversationRuntime) -> None:
-        self.resting = False
         self._work = work
-        self._options = work.request.options
-        self._runtime = runtime
-        self._type = work.request.agent_type
-        self._fallbacks = list(self._options.fallback)
-        self._dialogue: Dialogue | None = None
-        self._limit: Blockage | None = None
-        self._numbers = 0
+        self._rules = rules = work.request.options.on_blocked
+        self._budget = work.request.options.budget
+        self._humans = work.humans
         self._account = Account()
-        self._conversation_id = ""
-        self._patience = Patience(work.stop, work.request.timeout, lambda: self.blockage)
-        self._acceptance = Acceptance(work, self._patience, self._account)
+        self._crashes = self._rests = 0
+        self._patience = patience = Patience(
+            work.stop,
+            work.request.timeout,
+            lambda: self.blockage,
+            work.humans,
+            blocked_at_most=rules.answer_timeout if rules.after_timeout == "fail" else 0.0,
+        )
+        self.questions = Questions(
+            journal.journal_file(work.folder),
+            rules,
+            work.humans,
+            clean=lambda text: clean(text, work.mask),
+            whose=lambda: (self._place.agent_type, self._place.conversation_id),
+            on_change=work.on_change,
+            on_open=patience.pause,
+            on_clear=patience.resume,
+            on_trouble=work.not_written,
+        )
+        self._place = Workplace(
+            work, runtime, patience, self._account, ask=self._ask, gone=self._gone, on_change=self._changed
+        )
+        self._pauses = Pauses(work, patience, self.questions)
+        self._stalls = StallWatch(
+            self.questions,
+            patience,
+            settings.seconds("worker.stalled_after"),
+            lambda: bool(work.humans.attached),
+        )
+        self._acceptance = Acceptance(work, patience, self._account)
 
     @property
     def blockage(self) -> Blockage | None:
-        """What it waits for now."""
-        return self._limit or (self._dialogue.blockage if self._dialogue else None)
+        """What a human is asked now."""
+        return self.questions.blockage
+
+    @property
+    def settled(self) -> tuple[Settled, ...]:
+        """Its blockages that are over, the newest last."""
+        return tuple(self.questions.settled)
+
+    @property
+    def resting(self) -> bool:
+        """Whether its program is stopped until a limit ends."""
+        return self._pauses.resting
 
     async def answer(self, answer: Answer) -> None:
-        """
-        Deliver a decision.
-
-        :raises StaleAnswer: Nothing waits under that number.
-        :raises InvalidAnswer: It offers no such option.
-        """
-        if self._dialogue is None:
-            raise StaleAnswer(f"question {answer.number} waits no more: nothing was delivered")
-        await self._dialogue.answer(answer)
+        """Deliver a decision; see :meth:`~cis_provider.worker.questions.Questions.answer`."""
+        await self.questions.answer(answer)
 
     async def run(self) -> Outcome:
         """From the prompt to what came of it."""
@@ -80,260 +103,102 @@ class Drive:
         except Stopped as stopped:
             outcome = Outcome(subtype=stopped.order.subtype, error=stopped.order.reason)
         except LimitReached as reached:
-            outcome = await self._wrapped_up(reached)
+            outcome = await wrapped_up(self._place.dialogue, self._patience, reached, self._work.session_id)
         except PermanentAgentError as error:
             outcome = Outcome(subtype="unsupported", error=str(error))
         except AgentError as error:
             outcome = Outcome(subtype="not_started", error=str(error))
         except Exception as error:
-            log.exception("session %s: its agent could not be driven on", self._id)
+            log.exception("session %s: its agent could not be driven on", self._work.session_id)
             outcome = Outcome(subtype="interrupted", error=f"{type(error).__name__}: {error}")
         finally:
-            await self._close()
+            await self._place.close()
+            self.questions.close()
+        outcome = self._account.entered(outcome)
         outcome = msgspec.structs.replace(
-            self._account.entered(outcome), conversation_id=self._conversation_id, agent_type=self._type
+            outcome,
+            conversation_id=self._place.conversation_id,
+            agent_type=self._place.agent_type,
+            answers=self.settled,
         )
-        outcome = self._clean(outcome)
-        if self._conversation_id:
-            self._keep(outcome)
+        outcome = outcome.cleaned(self._work.mask)
+        self._place.keep(outcome)
         return outcome
 
     async def _run(self) -> Outcome:
-        kept = conversations.recall(conversations.starting_name(self._work.request))
-        prompt = await self._begin(kept)
-        crashes = rests = 0
+        prompt = await self._begin()
         while True:
-            end = await self._turn(prompt)
-            if isinstance(end, Ended):
-                crashes += 1
-                if crashes > _CRASHES:
-                    return Outcome(subtype="interrupted", error=_last_words(end))
-                log.warning("session %s: its program died, %d: %s", self._id, crashes, _last_words(end))
-                prompt = await self._reopened(wording.go_on_after_crash())
-                continue
-            self._account.deny(end.denied)
-            if end.error_class in ("rate_limit", "quota"):
-                prompt = await self._limited(end, rests)
-                rests += 1
-                continue
-            rests = 0
-            if end.error_class == "login":
-                await self._locked_out(end)
-            if bad := judging.bad_end(end):
-                return Outcome(subtype=bad[0], error=bad[1], text=end.text or None)
-            outcome = await self._acceptance.judge(end)
-            if isinstance(outcome, Outcome):
-                return outcome
-            prompt = outcome
-
-    # Begin, and begin again
-
-    async def _begin(self, kept: Kept | None) -> str:
-        """Start the program, in the conversation that is kept if there is one; the first prompt."""
-        prompt = self._first_prompt()
-        limit = self._runtime.prompt_limit
-        if limit and len(prompt.encode()) > limit:
-            raise PermanentAgentError(
-                f"the prompt has {len(prompt.encode()):,} bytes, and {self._type} takes {limit:,} at most: "
-                "shorten it, or let the agent read a file"
-            )
-        if kept and kept.agent_type == self._type and self._goes_on(kept):
-            try:
-                await self._open(resume=kept.conversation_id)
-            except PermanentAgentError as error:
-                # Not a passing trouble: what is kept would be overwritten, and lost for good.
-                log.warning("session %s: its conversation cannot be gone on with: %s", self._id, error)
-                await self._close()
+            came = await self._step(prompt)
+            if isinstance(came, str):
+                prompt = came
+            elif self._humans.wanted.is_set() or self._humans.attached:
+                prompt = await self._human_comes()
             else:
-                log.info("session %s goes on in conversation %s", self._id, kept.conversation_id)
-                same = kept.prompt == conversations.digest(self._work.request.command)
-                return wording.another_attempt(kept.error) if same and not kept.ended_well else prompt
-        await self._open()
-        return prompt
+                return came
 
-    def _first_prompt(self) -> str:
-        prompt, schema = self._work.request.command, self._options.output_schema
-        return wording.output_wanted(prompt, json.dumps(schema, indent=1)) if schema else prompt
+    async def _begin(self) -> str:
+        past = self.questions.past
+        if not past.open or not past.conversation_id:
+            return await self._place.begin(conversations.recall_for(self._work.request))
+        log.info("session %s goes on: its worker was lost while it waited", self._work.session_id)
+        limit = next((one for one in past.open.values() if one.kind in ENDS_BY_ITSELF), None)
+        if limit:
+            await self._pauses.rest_until(limit.kind, limit.title, limit.until)
+        return await self._place.begin_again(past.agent_type, past.conversation_id)
 
-    def _goes_on(self, kept: Kept) -> bool:
-        # A task that succeeded and runs again is to be done again; what has a name goes on for ever.
-        return bool(self._options.session or self._options.session_from) or not kept.ended_well
-
-    async def _reopened(self, go_on: str) -> str:
-        """Start the program again, in its conversation if that can be had; the prompt to go on with."""
-        if resume := self._conversation_id:
-            try:
-                await self._open(resume=resume)
-                return go_on
-            except PermanentAgentError as error:
-                # A program that dies in its first turn may not have written down that there was one.
-                log.warning(
-                    "session %s: conversation %s is lost, a new one begins: %s", self._id, resume, error
-                )
-                self._conversation_id = ""
-        await self._open()
-        return self._first_prompt()
-
-    async def _open(self, resume: str = "") -> None:
-        await self._close()
-        setting = Setting(
-            workspace=self._work.workspace,
-            folder=self._work.folder,
-            env=self._work.env,
-            options=filled(self._options, self._work.request.secrets),
-            resume=resume,
-            on_process=self._work.on_process,
-        )
-        self._dialogue = dialogue = Dialogue(
-            self._runtime.open(setting),
-            write=self._work.write,
-            on_change=self._changed,
-            number=self._next_number,
-            clean=lambda event: clean_event(event, self._work.mask),
-        )
+    async def _step(self, prompt: str) -> Outcome | str:
+        """One turn, and what follows from it: the end, or the next prompt."""
         try:
-            await self._patience.until(dialogue.start(), limit=_START)
-        except TimeoutError:
-            raise TransientAgentError(
-                f"{self._type} was not ready for a prompt after {_START:.0f} s"
-            ) from None
-        self._know_conversation()
+            end = await self._turn(prompt)
+            return end if isinstance(end, str) else await self._judged(end)
+        except HumanWanted:
+            return await self._human_comes()
+        except Called as called:
+            return await self._stalled(called.answer)
+        except LimitReached as reached:
+            if reached.subtype != "budget" or self._rules.budget != "ask":
+                raise
+            return await self._out_of_budget(reached)
 
-    async def _turn(self, prompt: str) -> TurnEnded | Ended:
-        if self._dialogue is None or self._dialogue.over:
-            # Between two turns a program may leave: that is no crash, and the prompt still has to be sent.
-            prompt = await self._reopened(prompt)
-        assert self._dialogue is not None
-        end = await self._patience.until(self._dialogue.turn(prompt))
-        self._know_conversation()
+    async def _turn(self, prompt: str) -> TurnEnded | Ended | str:
+        dialogue, prompt = await self._place.ready(prompt)
+        turn = asyncio.ensure_future(dialogue.turn(prompt))
+        watch = asyncio.ensure_future(self._watch(dialogue))
+        try:
+            while True:
+                try:
+                    end = await self._patience.until(asyncio.shield(turn), calls=True)
+                    break
+                except HumanWanted:
+                    # One that cannot have it is told so, and the turn goes on.
+                    if seat := at_the_terminal(self._humans, self._place):
+                        return await self._seated(seat)
+        finally:
+            watch.cancel()
+            turn.cancel()
+            await asyncio.wait({turn, watch}, timeout=INTERRUPT)
+        self._place.know_conversation()
         return end
 
-    # Limits
+    async def _judged(self, end: TurnEnded | Ended) -> Outcome | str:
+        if isinstance(end, Ended):
+            return await self._crashed(end)
+        self._stalls.new_task()
+        self._account.deny(end.denied)
+        if end.error_class in ("rate_limit", "quota"):
+            return await self._limited(end)
+        self._rests = 0
+        if end.error_class == "login":
+            return await self._locked_out(end)
+        if bad := judging.bad_end(end):
+            return Outcome(subtype=bad[0], error=bad[1], text=end.text or None)
+        return await self._acceptance.judge(end)
 
-    async def _limited(self, end: TurnEnded, rests: int) -> str:
-        """A usage limit: hand over, or rest until it is over; the prompt to go on with."""
-        assert self._dialogue is not None
-        said = self._dialogue.said
-        await self._close()
-        before = self._type, self._runtime, self._conversation_id
-        while self._fallbacks:
-            fallback = self._fallbacks.pop(0)
-            try:
-                runtime = registry.load(fallback)
-                if not isinstance(runtime, ConversationRuntime):
-                    raise PermanentAgentError(f"{fallback} cannot take over a conversation")
-                self._type, self._runtime, self._conversation_id = fallback, runtime, ""
-                await self._open()
-            except AgentError as error:
-                log.warning("session %s: %s cannot take over: %s", self._id, fallback, error)
-                await self._close()
-                # Whose limit ends: it is rested for that one's, not for this one's.
-                self._type, self._runtime, self._conversation_id = before
-                continue
-            log.info("session %s: %s takes over from %s: %s", self._id, fallback, before[0], end.error)
-            return wording.taken_over(self._first_prompt(), by=before[0], said=said)
-        await self._rest(end, rests)
-        return await self._reopened(wording.go_on_after_limit())
-
-    async def _rest(self, end: TurnEnded, rests: int) -> None:
-        now = time.time()
-        seconds = judging.rest(end.retry_at, rests, now)
-        kind = BlockageKind.QUOTA if end.error_class == "quota" else BlockageKind.RATE_LIMIT
-        self._limit = Blockage(
-            number=self._next_number(),
-            kind=kind,
-            title=end.error or "a usage limit",
-            since=now,
-            until=now + seconds,
+    async def _crashed(self, end: Ended) -> Outcome | str:
+        self._crashes += 1
+        if self._crashes > _CRASHES:
+            return Outcome(subtype="interrupted", error=_last_words(end))
+        log.warning(
+            "session %s: its program died, %d: %s", self._work.session_id, self._crashes, _last_words(end)
         )
-        self.resting = True
-        self._patience.extend(seconds)
-        log.info("session %s: %s: rests for %s", self._id, end.error, format_duration(round(seconds)))
-        self._work.on_change()
-        try:
-            await self._patience.until(asyncio.sleep(seconds))
-        finally:
-            self.resting, self._limit = False, None
-            self._work.on_change()
-
-    async def _locked_out(self, end: TurnEnded) -> None:
-        """Wait for a human until the deadline; nobody can mend a login from here."""
-        self._limit = Blockage(
-            number=self._next_number(),
-            kind=BlockageKind.LOGIN,
-            title=end.error or "its login is missing or not accepted",
-            since=time.time(),
-        )
-        await self._close()
-        log.warning("session %s waits for a login: %s", self._id, end.error)
-        self._work.on_change()
-        await self._patience.until(asyncio.Event().wait())
-
-    async def _wrapped_up(self, reached: LimitReached) -> Outcome:
-        """Ask for a last word, within a minute."""
-        if reached.subtype == "blocked":
-            return Outcome(subtype="blocked", error=f"nobody came: it has waited {reached.limit}")
-        self._patience.forget_limits()
-        dialogue, error = self._dialogue, f"still at work at {reached.limit}"
-        try:
-            if dialogue is None or not await dialogue.interrupt(_INTERRUPT):
-                return Outcome(subtype=reached.subtype, error=error)
-            log.info("session %s is asked to wrap up: %s", self._id, reached.limit)
-            end = await self._patience.until(dialogue.turn(wording.wrap_up(reached.limit)), limit=_WRAP_UP)
-        except (TimeoutError, CisError):
-            return Outcome(subtype=reached.subtype, error=f"{error}; it did not wrap up")
-        except Stopped as stopped:
-            return Outcome(subtype=stopped.order.subtype, error=stopped.order.reason)
-        text = end.text if isinstance(end, TurnEnded) else ""
-        return Outcome(subtype=reached.subtype, error=error, text=text or None)
-
-    def _changed(self) -> None:
-        usage, turns = self._account.usage(self._dialogue), self._account.turns(self._dialogue)
-        if limit := judging.over_budget(self._options.budget, usage, turns):
-            self._patience.reach_budget(limit)
-        self._work.on_change()
-
-    async def _close(self) -> None:
-        if self._dialogue:
-            dialogue, self._dialogue = self._dialogue, None
-            self._account.settle(dialogue)
-            await dialogue.close()
-
-    def _clean(self, outcome: Outcome) -> Outcome:
-        mask = self._work.mask
-        return msgspec.structs.replace(
-            outcome,
-            error=clean(outcome.error, mask),
-            structured=clean(outcome.structured, mask),
-            checked=clean(outcome.checked, mask),
-        )
-
-    def _keep(self, outcome: Outcome) -> None:
-        conversations.keep_of(
-            self._work.request,
-            agent_type=self._type,
-            conversation_id=self._conversation_id,
-            workspace=str(self._work.workspace),
-            error="" if outcome.subtype == "success" else outcome.error or outcome.subtype,
-        )
-
-    def _know_conversation(self) -> None:
-        if self._dialogue and (conversation_id := self._dialogue.conversation.conversation_id):
-            changed = conversation_id != self._conversation_id
-            self._conversation_id = conversation_id
-            if changed:
-                # Now, not at the end: a killed worker's conversation is to be found, too.
-                self._keep(Outcome(subtype="interrupted", error="its worker was interrupted"))
-
-    def _next_number(self) -> int:
-        self._numbers += 1
-        return self._numbers
-
-    @property
-    def _id(self) -> str:
-        return self._work.session_id
-
-
-def _last_words(end: Ended) -> str:
-    code = f" with exit code {end.exit_code}" if end.exit_code is not None else ""
-    return f"its program ended{code} in the middle of its work" + (f": {end.error}" if end.error else "")
+        return await self._place.reopened(wording.go_on_after_crash())
