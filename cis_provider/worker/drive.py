@@ -139,7 +139,8 @@ class Drive:
     async def _begin(self) -> str:
         past = self.questions.past
         if not past.open or not past.conversation_id:
-            return await self._place.begin(conversations.recall_for(self._work.request))
+            kept = conversations.recall_for(self._work.request, self._work.session_id)
+            return await self._place.begin(kept)
         log.info("session %s goes on: its worker was lost while it waited", self._work.session_id)
         limit = next((one for one in past.open.values() if one.kind in ENDS_BY_ITSELF), None)
         if limit:
