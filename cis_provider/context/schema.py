@@ -39,8 +39,33 @@ CREATE TABLE cis_checkpoints (
   PRIMARY KEY (dag_id, run_id, task_id, map_index, name)
 )"""
 
+# Version 2. What agents waited for. `asked_as` is the number in the labels of its form; 0: it had none.
+_BLOCKAGES = """
+CREATE TABLE cis_blockages (
+  dag_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  task_id TEXT NOT NULL,
+  map_index INTEGER NOT NULL,
+  session_id TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  since DOUBLE PRECISION NOT NULL,
+  state TEXT NOT NULL,
+  blockage TEXT NOT NULL,
+  asked_as INTEGER NOT NULL DEFAULT 0,
+  asked_at DOUBLE PRECISION NOT NULL DEFAULT 0,
+  reminded INTEGER NOT NULL DEFAULT 0,
+  answer TEXT NOT NULL DEFAULT '',
+  settled TEXT NOT NULL DEFAULT '',
+  changed_at DOUBLE PRECISION NOT NULL,
+  PRIMARY KEY (dag_id, run_id, task_id, map_index, session_id, number)
+)"""
+# Who looks every second reads these, and nothing else.
+_WAITING = "CREATE INDEX cis_blockages_waiting ON cis_blockages (dag_id, run_id) WHERE state <> 'settled'"
+_ENDED = "CREATE INDEX cis_outputs_ended ON cis_outputs (ended_at)"
+
 #: The statements that lead from each version to the next; the first from nothing to version 1.
-STEPS: tuple[tuple[str, ...], ...] = ((_OUTPUTS, _CHECKPOINTS),)
+STEPS: tuple[tuple[str, ...], ...] = ((_OUTPUTS, _CHECKPOINTS), (_BLOCKAGES, _WAITING, _ENDED))
 
 #: The version that this code reads and writes.
 VERSION = len(STEPS)

@@ -116,7 +116,7 @@ class ContextStore:
         few = wanted is not None and len(wanted) <= 500
         if wanted is not None and few:
             query += f" AND task_id IN ({', '.join([mark] * len(wanted))})"
-        rows = self._rows(
+        rows = self.rows(
             f"{query} ORDER BY task_id, map_index", (dag_id, run_id, *(wanted if wanted and few else ()))
         )
         return {
@@ -131,7 +131,7 @@ class ContextStore:
 
         :raises StoreError: The store could not be read.
         """
-        rows = self._rows(f"SELECT result, output FROM cis_outputs WHERE {self._where()}", _values(key))
+        rows = self.rows(f"SELECT result, output FROM cis_outputs WHERE {self._where()}", _values(key))
         if not rows:
             return None
         return msgspec.structs.replace(_result(rows[0][0]), output=rows[0][1])
@@ -152,11 +152,16 @@ class ContextStore:
 
         :raises StoreError: The store could not be read.
         """
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT name, data FROM cis_checkpoints WHERE {self._where()} ORDER BY saved_at, name",
             _values(key),
         )
         return {str(name): json.loads(data) for name, data in rows}
+
+    @property
+    def mark(self) -> str:
+        """How a parameter is written."""
+        return self._dialect.mark
 
     def _where(self) -> str:
         return " AND ".join(f"{column} = {self._dialect.mark}" for column in _KEY)
@@ -177,16 +182,26 @@ class ContextStore:
             f"INSERT INTO {table} ({', '.join((*key, *columns))}) VALUES ({marks}) "
             f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}{guard}"
         )
-        with self._cursor() as cursor:
+        with self.cursor() as cursor:
             cursor.execute(statement, tuple(map(_text, values)))
 
-    def _rows(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._cursor() as cursor:
+    def rows(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """
+        What a query finds; for the tables of this package.
+
+        :raises StoreError: The store could not be read.
+        """
+        with self.cursor() as cursor:
             cursor.execute(query, tuple(map(_text, values)))
             return list(cursor.fetchall())
 
     @contextmanager
-    def _cursor(self) -> Iterator[Any]:
+    def cursor(self) -> Iterator[Any]:
+        """
+        A transaction on a connection of its own.
+
+        :raises StoreError: The store could not be used; nothing was changed.
+        """
         # Every driver has errors of its own; here they all become one.
         try:
             with closing(self._connect()) as connection:

@@ -171,12 +171,12 @@ async def test_threads_of_one_process_may_use_one_store_at_once(store: ContextSt
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(store: ContextStore) -> None:
     put(store)
-    with store._cursor() as cursor:
+    with store.cursor() as cursor:
         cursor.execute(f"UPDATE cis_schema SET version = {schema.VERSION + 1}")
     later = ContextStore.default()
-    with pytest.raises(StoreError, match=r"version 2.*up to 1.*upgrade"):
+    with pytest.raises(StoreError, match=rf"version {schema.VERSION + 1}.*up to {schema.VERSION}.*upgrade"):
         later.result(KEY)
-    with store._cursor() as cursor:
+    with store.cursor() as cursor:
         cursor.execute("SELECT version FROM cis_schema")
         assert cursor.fetchone()[0] == schema.VERSION + 1
 
@@ -184,7 +184,7 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(store: ContextStore) -> Non
 def test_an_upgrade_keeps_what_is_stored_and_many_may_try_at_once(store: ContextStore, monkeypatch) -> None:
     put(store, output="from before")
     monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, ("ALTER TABLE cis_outputs ADD COLUMN extra TEXT",)))
-    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: ContextStore.default().result(KEY), range(6)))
     assert all(one is not None and one.output == "from before" for one in found)
@@ -197,14 +197,14 @@ def test_an_upgrade_that_fails_changes_nothing(store: ContextStore, monkeypatch)
         ("ALTER TABLE cis_outputs ADD COLUMN extra TEXT", "ALTER TABLE nowhere ADD COLUMN x TEXT"),
     )
     monkeypatch.setattr(schema, "STEPS", steps)
-    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     with pytest.raises(StoreError, match="nowhere"):
         ContextStore.default().result(KEY)
     monkeypatch.undo()
-    with store._cursor() as cursor:
+    with store.cursor() as cursor:
         cursor.execute("SELECT version FROM cis_schema")
-        assert cursor.fetchone()[0] == 1
-    with pytest.raises(StoreError), store._cursor() as cursor:
+        assert cursor.fetchone()[0] == schema.VERSION
+    with pytest.raises(StoreError), store.cursor() as cursor:
         cursor.execute("SELECT extra FROM cis_outputs")
 
 
