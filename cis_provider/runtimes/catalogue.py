@@ -27,7 +27,12 @@ _STRICT_ACP_CONFIG = {**_ACP_CONFIG, "additionalProperties": False}
 _CODEX_CONFIG: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "overrides": {"type": "object", "description": "Settings of config.toml, by dotted key; no secrets"},
+        "overrides": {
+            "type": "object",
+            "description": "Settings of config.toml, by dotted key; no secrets",
+            "x-public": "it stands on a command line; Codex can read a secret from a variable of the agent's env, "
+            "by env_key and env_http_headers of a model provider",
+        },
         "questions": {"type": "boolean", "description": "Whether it may ask a human"},
         "retry_patience": {
             "type": "number",

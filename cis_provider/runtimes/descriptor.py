@@ -26,7 +26,8 @@ class RuntimeDescriptor:
     :param type: As ``type:`` of a CIS file names it.
     :param capabilities: What it can be asked to do.
     :param config_schema: JSON schema (2020-12) of ``config``, an object. A property with
-        ``"format": "password"`` is secret: its value must be ``${NAME}``, which is read on the node.
+        ``"format": "password"`` is secret: its value must be ``${NAME}``, which is read on the node. One with
+        ``"x-public": "reason"`` must hold no ``${NAME}``, also not further down.
     :param factory: ``"module:Class"``, or what gives a :class:`~cis_provider.runtimes.base.Runtime`.
     :param requires: Python modules that the runtime imports and that may be missing.
     :param program: The program it starts; empty: none of its own.
@@ -87,6 +88,8 @@ class RuntimeDescriptor:
                 and not _PLACEHOLDER.search(value)
             ):
                 found.append(((name,), f'"{name}" is a secret', "write ${NAME}, and set NAME on the node"))
+            if "x-public" in schema and _PLACEHOLDER.search(str(value)):
+                found.append(((name,), f'"{name}" must hold no secret', schema["x-public"]))
         return found
 
 

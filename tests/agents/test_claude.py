@@ -103,8 +103,6 @@ def _at_the_terminal(launch: Launch, setting: Setting) -> None:
         terminal.sees("the second prompt")
         terminal.type("\r")
         terminal.sees("From the terminal.", without="esc to interrupt")
-        terminal.type("\x03")
-        terminal.type("\x03")
         terminal.leaves()
     finally:
         terminal.close()

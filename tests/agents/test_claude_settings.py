@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from cis_provider.errors import PermanentAgentError
-from cis_provider.model.options import McpServer
+from cis_provider.model.options import McpServer, Permissions
+from cis_provider.runtimes.base import Launch, Setting
 from cis_provider.testing.model_server import ModelServer, text, tool
+from tests.agents.mcp_echo import HttpEcho
+from tests.kit.by_hand import Terminal
+from tests.kit.heard import whole
 from tests.kit.place import Place
 
 pytestmark = pytest.mark.agents
+
+_CALL = tool("mcp__echo__echo", {"words": "hello"})
+_ALLOWED = Permissions(allow=("mcp__echo__echo",))
 
 
 async def test_the_system_prompt_reaches_the_model(claude: Place, server: ModelServer) -> None:
@@ -59,4 +67,41 @@ async def test_a_server_of_tools_gets_its_secret_and_leaves_none_behind(
     assert key.read_text() == "value-of-token\n"
     assert "value-of-token" not in Path(f"/proc/{claude.pids[-1]}/cmdline").read_text()
     await talk.conversation.stop()
-    assert not (claude.own / "mcp.json").exists()
+    assert talk.conversation.terminal() is not None
+    files = [file.read_text() for file in claude.folder.rglob("*") if file.is_file() and file != key]
+    assert not any("value-of-token" in text for text in files)
+
+
+async def test_a_server_of_tools_over_http_gets_its_secret(claude: Place, server: ModelServer) -> None:
+    claude.env["TOKEN"] = "value-of-token"
+    with HttpEcho() as echo:
+        made = {"echo": McpServer(url=echo.url, headers={"X-Token": "the ${TOKEN}"})}
+        server.push(_CALL, text("Heard."))
+        async with claude.talk(server, mcp_servers=made, permissions=_ALLOWED) as talk:
+            assert (await talk.turn("Hello")).text == "Heard."
+    assert "echo: hello, the value-of-token" in whole(server)
+
+
+async def test_a_human_at_the_terminal_has_the_same_tools(claude: Place, server: ModelServer) -> None:
+    server.push(text("One."), _CALL, text("Two."))
+    with HttpEcho() as echo:
+        made = {"echo": McpServer(url=echo.url, headers={"X-Token": "the ${TOKEN}"})}
+        claude.env["TOKEN"] = "value-of-token"
+        async with claude.talk(server, mcp_servers=made, permissions=_ALLOWED) as talk:
+            await talk.turn("Hello")
+        launch = talk.conversation.terminal()
+        assert launch is not None
+        await asyncio.to_thread(_one_turn, launch, claude.setting(server))
+    assert "echo: hello, the value-of-token" in whole(server)
+
+
+def _one_turn(launch: Launch, setting: Setting) -> None:
+    terminal = Terminal(launch, setting)
+    try:
+        terminal.sees("One.")
+        terminal.type("the second prompt")
+        terminal.sees("the second prompt")
+        terminal.type("\r")
+        terminal.sees("Two.")
+    finally:
+        terminal.close()

@@ -141,7 +141,6 @@ def in_the_terminal(launch: Launch, setting: Setting) -> None:
         terminal.sees("› second prompt")
         terminal.type("\r")
         terminal.sees("Second answer.", without="esc to interrupt")
-        terminal.type("\x03")
         terminal.leaves()
     finally:
         terminal.close()

@@ -90,7 +90,10 @@ class ClaudeConversation(Conversation):
             await self.stop()
             kind = TransientAgentError if code is not None and code > 128 else PermanentAgentError
             raise kind(f"Claude Code ended with exit code {code} before it was ready: {words}") from error
-        self._events.put_nowait(Started(conversation_id=self._id, model=self._setting.options.model))
+        model, version = await self._sdk.described(self._client)
+        self._events.put_nowait(
+            Started(conversation_id=self._id, model=self._setting.options.model or model, version=version)
+        )
         self._reading = asyncio.create_task(self._read(process, self._client, self._reader))
 
     async def send(self, prompt: str) -> None:
@@ -146,7 +149,6 @@ class ClaudeConversation(Conversation):
                 await self._client.disconnect()
                 self._client = None
         finally:
-            program.forget(self._setting)
             self._end()
 
     def terminal(self) -> Launch | None:
@@ -165,8 +167,6 @@ class ClaudeConversation(Conversation):
         try:
             async for message in self._sdk.messages(client):
                 for event in reader.read(message, now=time.time()):
-                    if isinstance(event, Started):
-                        continue  # said with each prompt
                     self._events.put_nowait(event)
         except Exception as error:
             log.exception("what Claude Code says cannot be followed")

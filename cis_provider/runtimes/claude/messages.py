@@ -27,7 +27,6 @@ from cis_provider.runtimes.events import (
     ErrorClass,
     Event,
     Output,
-    Started,
     StopReason,
     ToolCall,
     TurnEnded,
@@ -65,7 +64,6 @@ class Reader:
 
     def __init__(self) -> None:
         self.session_id = ""
-        self._started = False
         self._final = self._api_error = ""
         self._reset_at = 0.0
         self._input = self._output = self._cached = 0
@@ -83,15 +81,8 @@ class Reader:
         """
         match message:
             case SystemMessage(subtype="init", data=data):
+                # It says so anew with each prompt; that it is ready for one was said by the handshake.
                 self.session_id = str(data.get("session_id") or self.session_id)
-                # It says so anew for each prompt.
-                if not self._started:
-                    self._started = True
-                    yield Started(
-                        conversation_id=self.session_id,
-                        model=str(data.get("model") or ""),
-                        version=str(data.get("claude_code_version") or ""),
-                    )
             case AssistantMessage(error=str() as error):
                 # The result repeats its words.
                 self._api_error = error

@@ -6,19 +6,15 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from cis_provider.errors import ConfigError, PermanentAgentError
+from cis_provider.errors import PermanentAgentError
 from cis_provider.files import write_atomic
-from cis_provider.model.options import AgentOptions, McpServer
-from cis_provider.model.placeholders import substitute
+from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.base import Setting
+from cis_provider.runtimes.claude import mcp
 
 INSTALL = "pip install 'cis-provider[claude]' brings it, as does npm install -g @anthropic-ai/claude-code"
-
-_MCP = "mcp.json"
 
 #: "default" is what 2.1.329 calls "manual", and 2.1.197 refuses "manual". Never left out: its own is "auto".
 _MODES = {"ask": "default", "accept-edits": "acceptEdits", "plan": "plan", "everything": "bypassPermissions"}
@@ -114,33 +110,15 @@ def _own_file(setting: Setting, name: str, text: str) -> Path:
     return path
 
 
-def forget(setting: Setting) -> None:
-    """Remove the file that holds the MCP servers' secrets."""
-    (setting.folder / _MCP).unlink(missing_ok=True)
-
-
 def _mcp_file(setting: Setting) -> Path:
-    servers = {name: _server(name, one, setting.env) for name, one in setting.options.mcp_servers.items()}
-    return _own_file(setting, _MCP, json.dumps({"mcpServers": servers}))
-
-
-def _server(name: str, server: McpServer, env: Mapping[str, str]) -> dict[str, Any]:
-    def filled(values: Mapping[str, str]) -> dict[str, str]:
-        return {key: substitute(value, env.get) for key, value in values.items()}
-
-    try:
-        if server.url:
-            url = substitute(server.url, env.get)
-            return {"type": "http", "url": url, "headers": filled(server.headers)}
-        command, *args = server.command
-        return {"command": command, "args": args, "env": filled(server.env)}
-    except ConfigError as error:
-        raise PermanentAgentError(f"MCP server {name!r}: {error}; set it on this node") from error
+    servers, _ = mcp.servers(setting.options.mcp_servers, setting.env)
+    return _own_file(setting, "mcp.json", json.dumps({"mcpServers": servers}))
 
 
 def environment(setting: Setting) -> dict[str, str]:
     """The agent's environment, and what Claude Code needs besides."""
-    env = _DEFAULTS | setting.env
+    _, hidden = mcp.servers(setting.options.mcp_servers, setting.env)
+    env = _DEFAULTS | setting.env | hidden
     if setting.options.permissions.policy == "everything" and os.geteuid() == 0:
         # Claude Code refuses that mode to root, but in a sandbox; the file's author has said the word.
         env["IS_SANDBOX"] = "1"

@@ -29,7 +29,7 @@ from claude_agent_sdk._errors import MessageParseError
 from cis_provider.runtimes.claude.messages import Reader
 from cis_provider.runtimes.process import AgentProcess
 
-__all__ = ["CLIConnectionError", "Reader", "connect", "messages"]
+__all__ = ["CLIConnectionError", "Reader", "connect", "described", "messages"]
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,13 @@ async def connect(process: AgentProcess, ask: Ask) -> ClaudeSDKClient:
     client = ClaudeSDKClient(options, transport=PipeTransport(process))
     await client.connect()
     return client
+
+
+async def described(client: ClaudeSDKClient) -> tuple[str, str]:
+    """Its own model and its version, as it said in the handshake; empty: it did not (2.1.197 says no version)."""
+    said = await client.get_server_info() or {}
+    models = {one.get("value"): one.get("resolvedModel") for one in said.get("models") or ()}
+    return str(models.get("default") or ""), str(said.get("claude_code_version") or "")
 
 
 async def messages(client: ClaudeSDKClient) -> AsyncIterator[Message]:

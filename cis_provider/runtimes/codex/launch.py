@@ -20,6 +20,7 @@ KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 KEY_PROVIDER = "cis-api-key"
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -185,7 +186,10 @@ def _servers(options: AgentOptions, env: Mapping[str, str]) -> tuple[dict[str, A
 
 
 class _Hidden:
-    """Values with ``${NAME}``: they go by variables, since a command line can be read by every user."""
+    """
+    Values of variables and headers: they go by variables, since a command line can be read by every user. All
+    of them, for nothing tells by now which ones the node has filled in with a secret.
+    """
 
     def __init__(self, prefix: str, server: str, env: Mapping[str, str]) -> None:
         self.values: dict[str, str] = {}
@@ -193,10 +197,11 @@ class _Hidden:
         self._server = server
         self._env = env
 
-    def variable(self, text: str) -> str:
-        """The name of a variable that has this text, filled in; empty: nothing is to be hidden."""
-        if not _REFERENCE.search(text):
-            return ""
+    def variables(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """For each text the name of a variable that has it, filled in."""
+        return {name: self._variable(text) for name, text in texts.items()}
+
+    def _variable(self, text: str) -> str:
         name = f"{self._prefix}_{len(self.values)}"
         self.values[name] = _REFERENCE.sub(self._value, text)
         return name
@@ -212,22 +217,16 @@ class _Hidden:
 
 
 def _on_stdio(server: McpServer, hidden: _Hidden) -> dict[str, Any]:
-    by_variable = {name: hidden.variable(value) for name, value in server.env.items()}
-    plain = {name: value for name, value in server.env.items() if not by_variable[name]}
-    secret = {name: variable for name, variable in by_variable.items() if variable}
+    names = hidden.variables(server.env)
     command = list(server.command)
-    if secret:
+    if names:
         # Codex hands a variable on under its own name only.
-        bad = next((name for name in secret if not _BARE_KEY.fullmatch(name) or "-" in name), "")
-        if bad:
+        if bad := next((name for name in names if not _VARIABLE.fullmatch(name)), ""):
             raise PermanentAgentError(f"MCP server: {bad!r} cannot be the name of a variable")
-        script = " ".join(f'{name}="${variable}"' for name, variable in secret.items())
+        script = " ".join(f'{name}="${variable}"' for name, variable in names.items())
         command = ["/bin/sh", "-c", f'export {script}; exec "$@"', "sh", *command]
-    return {"command": command[0], "args": command[1:], "env": plain, "env_vars": list(secret.values())}
+    return {"command": command[0], "args": command[1:], "env_vars": list(names.values())}
 
 
 def _over_http(server: McpServer, hidden: _Hidden) -> dict[str, Any]:
-    by_variable = {name: hidden.variable(value) for name, value in server.headers.items()}
-    plain = {name: value for name, value in server.headers.items() if not by_variable[name]}
-    secret = {name: variable for name, variable in by_variable.items() if variable}
-    return {"url": server.url, "http_headers": plain, "env_http_headers": secret}
+    return {"url": server.url, "env_http_headers": hidden.variables(server.headers)}

@@ -156,7 +156,7 @@ def _setting(folder: Path, options: AgentOptions, **env: str) -> Setting:
     return Setting(workspace=folder, folder=folder, env={"PATH": "/usr/bin:/bin", **env}, options=options)
 
 
-def test_no_secret_is_on_the_command_line_and_the_file_of_it_is_ones_own(tmp_path):
+def test_no_secret_is_on_the_command_line_or_in_a_file(tmp_path):
     servers = {"one": McpServer(url="https://mcp.example", headers={"Authorization": "Bearer ${TOKEN}"})}
     options = AgentOptions(program=("/bin/true",), mcp_servers=servers, system_prompt="Be brief.")
     setting = _setting(tmp_path, options, TOKEN="value-of-token")
@@ -164,10 +164,17 @@ def test_no_secret_is_on_the_command_line_and_the_file_of_it_is_ones_own(tmp_pat
     assert "value-of-token" not in argv and "Be brief." not in argv
     file = tmp_path / "mcp.json"
     assert file.stat().st_mode & 0o777 == 0o600
-    headers = json.loads(file.read_text())["mcpServers"]["one"]["headers"]
-    assert headers == {"Authorization": "Bearer value-of-token"}
-    program.forget(setting)
-    assert not file.exists()
+    assert "value-of-token" not in file.read_text()
+    named = json.loads(file.read_text())["mcpServers"]["one"]["headers"]["Authorization"]
+    assert program.environment(setting)[named.strip("${}")] == "Bearer value-of-token"
+
+
+def test_what_looks_like_a_variable_in_a_command_is_left_to_the_command(tmp_path):
+    servers = {"one": McpServer(command=("sh", "-c", "echo ${HOME}"))}
+    setting = _setting(tmp_path, AgentOptions(program=("/bin/true",), mcp_servers=servers))
+    program.headless(setting, "an-id")
+    _, word = json.loads((tmp_path / "mcp.json").read_text())["mcpServers"]["one"]["args"]
+    assert program.environment(setting)[word.strip("${}")] == "echo ${HOME}"
 
 
 def test_an_unset_name_is_told_with_its_server(tmp_path):

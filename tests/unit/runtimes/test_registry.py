@@ -143,6 +143,13 @@ def test_a_config_that_its_runtime_does_not_take_stops_the_agent():
         registry.check_config("kimi", {"mod": "plan"})
 
 
+@pytest.mark.parametrize("value", ["${KEY}", {"X-Key": "Bearer ${KEY}"}])
+def test_what_stands_on_a_command_line_must_hold_no_secret(value):
+    with pytest.raises(PermanentAgentError, match=r"must hold no secret .*env_http_headers"):
+        registry.check_config("codex", {"overrides": {"model_providers.own.http_headers": value}})
+    registry.check_config("codex", {"overrides": {"model_providers.own.http_headers": {"X-Plain": "x"}}})
+
+
 def test_every_type_of_this_package_says_how_it_is_installed():
     for descriptor in registry.BUILT_IN:
         assert descriptor.how_to_install and descriptor.display_name, descriptor.type
