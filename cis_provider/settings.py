@@ -94,6 +94,12 @@ SETTINGS: dict[str, Setting] = {
             "Ends of a DAG's id that are no part of a scope's.",
         ),
         Setting("worker.max_per_node", 32, "Scope workers at a time; the one idle for longest leaves first."),
+        Setting(
+            "worker.stalled_after",
+            300.0,
+            "Seconds without a sign of life in the middle of a turn after which an agent counts as stalled; six "
+            "times as many while a tool works for it.",
+        ),
         Setting("worker.idle_exit", 300.0, "Seconds without a session after which a scope worker leaves."),
         Setting(
             "node.idle_exit",

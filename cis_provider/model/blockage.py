@@ -53,6 +53,7 @@ class Blockage(msgspec.Struct, frozen=True, kw_only=True):
     :param title: One line: what it wants.
     :param detail: All of it: the command, the diff, the screen as text.
     :param tool: Name of the tool it asks for, where it is one.
+    :param subjects: What patterns are held against: the command, or the files; empty: it cannot be told.
     :param options: The agent's own; empty where only free text is an answer.
     :param free_text: Whether it takes words of one's own.
     :param since: Seconds since the epoch.
@@ -64,6 +65,7 @@ class Blockage(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     detail: str = ""
     tool: str = ""
+    subjects: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     free_text: bool = False
     since: float = 0.0

@@ -117,6 +117,12 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     options: AgentOptions = AgentOptions()
 
 
+def with_secrets(request: SessionRequest, secrets: dict[str, str]) -> SessionRequest:
+    """The request with new values of its secrets. A name that it does not know is a variable of the agent's."""
+    unknown = {name: f"${{{name}}}" for name in secrets if name not in request.secrets}
+    return msgspec.structs.replace(request, secrets=request.secrets | secrets, env=request.env | unknown)
+
+
 class SessionRecord(msgspec.Struct, kw_only=True):
     """
     What a node knows of a session, and tells.

@@ -12,6 +12,7 @@ from cis_provider.model.blockage import Answer
 from cis_provider.model.options import AgentOptions
 from cis_provider.model.result import Subtype
 from cis_provider.model.session import SessionRequest
+from cis_provider.runtimes.audience import Audience
 from cis_provider.runtimes.events import Event
 
 
@@ -75,6 +76,7 @@ class Setting:
     :param resume: Id of a conversation to go on with; empty: a new one.
     :param on_process: To be called with the pid of each process that is started, so that a killed worker's
         are found. Every process must get ``CIS_SESSION_ID`` of ``env``, and lead a process group of its own.
+    :param audience: To be told of each program that has a terminal, and what it writes there.
     """
 
     workspace: Path
@@ -83,6 +85,7 @@ class Setting:
     options: AgentOptions
     resume: str = ""
     on_process: Callable[[int], None] = lambda pid: None
+    audience: Audience = field(default_factory=Audience)
 
 
 class Conversation(ABC):
@@ -94,6 +97,9 @@ class Conversation(ABC):
     ``resume`` goes on. No method waits for a model without the caller's deadline being able to end it: they
     can all be cancelled, and :meth:`stop` is safe at any time, twice, and after a failed start.
     """
+
+    #: Whether the program is on a screen all the time, which says how it is, and at which a human may sit down.
+    on_screen: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -8,6 +8,7 @@ import msgspec
 
 from cis_provider.model.blockage import Blockage
 from cis_provider.runtimes.events import Blocked, Ended, Event, TurnEnded
+from cis_provider.worker.context import Outcome
 from cis_provider.worker.mask import SecretMask
 
 
@@ -48,6 +49,16 @@ def clean_event(event: Event, mask: SecretMask) -> Event:
             return event
 
 
+def clean_outcome(outcome: Outcome, mask: SecretMask) -> Outcome:
+    """What is kept of an agent's work; its final text is masked when it is handed on."""
+    return msgspec.structs.replace(
+        outcome,
+        error=clean(outcome.error, mask),
+        structured=clean(outcome.structured, mask),
+        checked=clean(outcome.checked, mask),
+    )
+
+
 def _clean_blockage(blockage: Blockage, mask: SecretMask) -> Blockage:
     # The ids of options stay: the agent knows them by these.
     return msgspec.structs.replace(
@@ -55,6 +66,7 @@ def _clean_blockage(blockage: Blockage, mask: SecretMask) -> Blockage:
         title=clean(blockage.title, mask),
         detail=clean(blockage.detail, mask),
         tool=clean(blockage.tool, mask),
+        subjects=clean(blockage.subjects, mask),
         options=tuple(
             msgspec.structs.replace(option, label=clean(option.label, mask)) for option in blockage.options
         ),

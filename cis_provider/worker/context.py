@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cis_provider.model.blockage import Settled
 from cis_provider.model.result import Subtype
-from cis_provider.model.session import SessionRequest
+from cis_provider.model.session import SessionRequest, with_secrets
 from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog
+from cis_provider.worker.takeover import Humans
 
 
 class StopOrder(NamedTuple):
@@ -33,6 +35,8 @@ class WorkContext:
     :param stop: Done when the session is to end.
     :param on_process: To be called with the pid of each process.
     :param on_change: To be called when something can be seen from outside.
+    :param humans: Who is at the agent's terminal, or wants it.
+    :param renewed: The environment that a changed request has; ``None``: the same as before.
     """
 
     session_id: str
@@ -46,12 +50,28 @@ class WorkContext:
     stop: asyncio.Future[StopOrder]
     on_process: Callable[[int], None]
     on_change: Callable[[], None]
+    humans: Humans = field(default_factory=Humans)
+    renewed: Callable[[SessionRequest], dict[str, str]] | None = None
     broken: OSError | None = field(default=None)
 
     def order(self, order: StopOrder) -> None:
         """Have it end; the first order counts."""
         if not self.stop.done():
             self.stop.set_result(order)
+
+    def take_secrets(self, secrets: dict[str, str]) -> None:
+        """
+        New values, for the programs that are started from now on.
+
+        :raises ConfigError: A program cannot be given them.
+        """
+        if not secrets:
+            return
+        self.mask.add(secrets.values())
+        request = with_secrets(self.request, secrets)
+        if self.renewed:
+            self.env = self.renewed(request)
+        self.request = request
 
     def write(self, chunk: bytes) -> None:
         """Put output into the log, secrets masked. A full disk ends the session."""
@@ -66,6 +86,10 @@ class WorkContext:
             self.order(StopOrder("not_started", f"its output could not be written to disk: {error}"))
         self.on_change()
 
+    def not_written(self, error: OSError) -> None:
+        """What it asks must be on disk before anybody is asked: it ends."""
+        self.order(StopOrder("not_started", f"what it asks could not be written to disk: {error}"))
+
 
 class Outcome(msgspec.Struct, kw_only=True):
     """
@@ -74,6 +98,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     :param text: The agent's final text; ``None``: what it printed is what it says.
     :param checked: What was checked and how it ended; empty: nothing.
     :param agent_type: Who ended it, where another agent took over.
+    :param answers: Every blockage there was, and what ended it.
     """
 
     subtype: Subtype
@@ -88,3 +113,4 @@ class Outcome(msgspec.Struct, kw_only=True):
     structured: Any = None
     conversation_id: str = ""
     agent_type: str = ""
+    answers: tuple[Settled, ...] = ()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from cis_provider.errors import StaleAnswer
 from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage
 from cis_provider.runtimes.base import Conversation
 from cis_provider.runtimes.events import (
@@ -26,8 +25,14 @@ from cis_provider.runtimes.events import (
 
 log = logging.getLogger(__name__)
 
+#: Opens a blockage: it, and how its answer is delivered.
+Ask = Callable[[Blockage, Callable[[Answer], Awaitable[None]]], Blockage]
+
 #: Seconds that a program may take to be stopped; its group is killed after that by whoever owns the session.
 _STOP = 10.0
+
+#: Seconds in which an interrupted turn must end.
+INTERRUPT = 5.0
 
 
 class Dialogue:
@@ -36,7 +41,8 @@ class Dialogue:
 
     :param write: Gets what a human may read.
     :param on_change: Called after each event that changed something.
-    :param number: Gives each blockage of the session its number.
+    :param ask: Opens a blockage, and gives it the session's own number; ``gone``: it waits no more, or was
+        answered at the agent's own terminal.
     :param clean: Makes an event fit to be kept and sent: see :func:`cis_provider.worker.cleaning.clean`.
     """
 
@@ -46,7 +52,8 @@ class Dialogue:
         *,
         write: Callable[[bytes], None],
         on_change: Callable[[], None],
-        number: Callable[[], int],
+        ask: Ask,
+        gone: Callable[[int, bool], None],
         clean: Callable[[Event], Event] = lambda event: event,
     ) -> None:
         self.conversation = conversation
@@ -54,21 +61,24 @@ class Dialogue:
         self.said = ""
         self.turns = 0
         self.started: Started | None = None
-        self._waiting: dict[int, Blockage] = {}
-        self._number = number
+        self.heard_at = time.monotonic()
+        self._waiting: dict[int, int] = {}
+        self._ask = ask
+        self._gone = gone
         self._write = write
         self._clean = clean
         self._on_change = on_change
         self._tools: set[str] = set()
+        self._tools_at_work: set[str] = set()
         self._at_line_start = True
         self._turn: asyncio.Future[TurnEnded | Ended] = asyncio.get_running_loop().create_future()
         self._over: Ended | None = None
         self._following: asyncio.Task[None] | None = None
 
     @property
-    def blockage(self) -> Blockage | None:
-        """What it waits for: the oldest, where tools are called side by side and several wait."""
-        return next(iter(self._waiting.values()), None)
+    def uses_tools(self) -> bool:
+        """Whether a tool is at work for it, which may take long and say nothing."""
+        return bool(self._tools_at_work)
 
     @property
     def over(self) -> bool:
@@ -86,22 +96,11 @@ class Dialogue:
             return self._over
         self._turn = asyncio.get_running_loop().create_future()
         self._tools.clear()
+        self._tools_at_work.clear()
+        self.heard_at = time.monotonic()
         self.turns += 1
         await self.conversation.send(prompt)
         return await asyncio.shield(self._turn)
-
-    async def answer(self, answer: Answer) -> None:
-        """
-        Deliver a decision.
-
-        :raises StaleAnswer: Nothing waits under that number any more.
-        :raises InvalidAnswer: It offers no such option.
-        """
-        waiting = self._waiting.items()
-        own = next((own for own, blockage in waiting if blockage.number == answer.number), None)
-        if own is None:
-            raise StaleAnswer(f"question {answer.number} waits no more: nothing was delivered")
-        await self.conversation.answer(msgspec.structs.replace(answer, number=own))
 
     async def interrupt(self, patience: float) -> bool:
         """End the turn that runs; whether it has ended within so many seconds."""
@@ -127,7 +126,7 @@ class Dialogue:
         if self._following:
             self._following.cancel()
             await asyncio.wait({self._following}, timeout=_STOP)
-        self._waiting.clear()
+        self._forget_waiting()
 
     async def _follow(self) -> None:
         error = "its program said nothing more, and did not say that it ended"
@@ -142,6 +141,7 @@ class Dialogue:
         self._take(Ended(error=error))
 
     def _take(self, event: Event) -> None:
+        self.heard_at = time.monotonic()
         match event:
             case Started():
                 self.started = event
@@ -151,12 +151,13 @@ class Dialogue:
                 self._tool(event)
             case Blocked(blockage=blockage):
                 self._block(blockage)
-            case Unblocked(number=number):
-                self._waiting.pop(number, None)
+            case Unblocked(number=own, how=how):
+                if number := self._waiting.pop(own, 0):
+                    self._gone(number, how == "elsewhere")
             case Usage():
                 self.usage = event
             case TurnEnded() | Ended():
-                self._waiting.clear()
+                self._forget_waiting()
                 if isinstance(event, Ended):
                     self._over = event
                 elif event.num_turns:
@@ -178,13 +179,28 @@ class Dialogue:
                 )
             )
             return
+        own = blockage.number
+
+        async def deliver(answer: Answer) -> None:
+            await self.conversation.answer(msgspec.structs.replace(answer, number=own, secrets={}))
+
+        self._waiting[own] = self._ask(blockage, deliver).number
+
+    def note(self, line: str) -> None:
+        """A line for the log that is not the agent's own."""
         self._finish_line()
-        self._say(f"[waits for a human: {blockage.kind}] {blockage.title}\n", spoken=False)
-        number = self._number()
-        since = blockage.since or time.time()
-        self._waiting[blockage.number] = msgspec.structs.replace(blockage, number=number, since=since)
+        self._say(f"{line}\n", spoken=False)
+
+    def _forget_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for number in waiting.values():
+            self._gone(number, False)
 
     def _tool(self, call: ToolCall) -> None:
+        if call.status in ("completed", "failed"):
+            self._tools_at_work.discard(call.id)
+        else:
+            self._tools_at_work.add(call.id)
         if call.id not in self._tools:
             self._tools.add(call.id)
             self.turns += 1

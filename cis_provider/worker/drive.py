@@ -8,24 +8,24 @@ import logging
 import msgspec
 
 from cis_provider import settings
-from cis_provider.errors import AgentError, CisError, PermanentAgentError
+from cis_provider.errors import AgentError, PermanentAgentError
 from cis_provider.model import deciding
 from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, BlockageKind, Settled
 from cis_provider.runtimes.base import ConversationRuntime
-from cis_provider.runtimes.events import Ended, TurnEnded
+from cis_provider.runtimes.events import Ended, TurnEnded, Usage
 from cis_provider.worker import conversations, journal, judging, wording
 from cis_provider.worker.acceptance import Acceptance
 from cis_provider.worker.account import Account
-from cis_provider.worker.cleaning import clean
+from cis_provider.worker.cleaning import clean, clean_outcome
 from cis_provider.worker.context import Outcome, WorkContext
 from cis_provider.worker.dialogue import Dialogue
 from cis_provider.worker.patience import Called, HumanWanted, LimitReached, Patience, Stopped
 from cis_provider.worker.pauses import Pauses
 from cis_provider.worker.questions import Deliver, Questions
-from cis_provider.worker.seats import at_the_terminal
+from cis_provider.worker.seat import Seat
 from cis_provider.worker.stalls import StallWatch
 from cis_provider.worker.workplace import Workplace
-from cis_provider.worker.wrapping import INTERRUPT, wrapped_up
+from cis_provider.worker.wrapping import wrapped_up
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Drive:
             work.request.timeout,
             lambda: self.blockage,
             work.humans,
+            why_no_seat=lambda: self._seat.why_not(),
             blocked_at_most=rules.answer_timeout if rules.after_timeout == "fail" else 0.0,
         )
         self.questions = Questions(
@@ -68,6 +69,7 @@ class Drive:
         self._place = Workplace(
             work, runtime, patience, self._account, ask=self._ask, gone=self._gone, on_change=self._changed
         )
+        self._seat = Seat(work.humans, self._place, patience, self.questions)
         self._pauses = Pauses(work, patience, self.questions)
         self._stalls = StallWatch(
             self.questions,
@@ -121,7 +123,7 @@ class Drive:
             agent_type=self._place.agent_type,
             answers=self.settled,
         )
-        outcome = outcome.cleaned(self._work.mask)
+        outcome = clean_outcome(outcome, self._work.mask)
         self._place.keep(outcome)
         return outcome
 
@@ -131,8 +133,8 @@ class Drive:
             came = await self._step(prompt)
             if isinstance(came, str):
                 prompt = came
-            elif self._humans.wanted.is_set() or self._humans.attached:
-                prompt = await self._human_comes()
+            elif go_on := await self._seat.before_the_end():
+                prompt = go_on
             else:
                 return came
 
@@ -150,34 +152,29 @@ class Drive:
     async def _step(self, prompt: str) -> Outcome | str:
         """One turn, and what follows from it: the end, or the next prompt."""
         try:
-            end = await self._turn(prompt)
-            return end if isinstance(end, str) else await self._judged(end)
+            return await self._worked(prompt)
         except HumanWanted:
-            return await self._human_comes()
+            return await self._seat.taken()
+
+    async def _worked(self, prompt: str) -> Outcome | str:
+        try:
+            end = await self._turn(prompt)
         except Called as called:
             return await self._stalled(called.answer)
         except LimitReached as reached:
             if reached.subtype != "budget" or self._rules.budget != "ask":
                 raise
             return await self._out_of_budget(reached)
+        return await self._judged(end)
 
-    async def _turn(self, prompt: str) -> TurnEnded | Ended | str:
+    async def _turn(self, prompt: str) -> TurnEnded | Ended:
+        """One turn. When this is cut short, the turn itself is not."""
         dialogue, prompt = await self._place.ready(prompt)
-        turn = asyncio.ensure_future(dialogue.turn(prompt))
         watch = asyncio.ensure_future(self._watch(dialogue))
         try:
-            while True:
-                try:
-                    end = await self._patience.until(asyncio.shield(turn), calls=True)
-                    break
-                except HumanWanted:
-                    # One that cannot have it is told so, and the turn goes on.
-                    if seat := at_the_terminal(self._humans, self._place):
-                        return await self._seated(seat)
+            end = await self._patience.until(dialogue.turn(prompt), calls=True)
         finally:
             watch.cancel()
-            turn.cancel()
-            await asyncio.wait({turn, watch}, timeout=INTERRUPT)
         self._place.know_conversation()
         return end
 
@@ -203,3 +200,77 @@ class Drive:
             "session %s: its program died, %d: %s", self._work.session_id, self._crashes, _last_words(end)
         )
         return await self._place.reopened(wording.go_on_after_crash())
+
+    async def _limited(self, end: TurnEnded) -> str:
+        """A usage limit: another agent takes over, or it rests until it is over."""
+        self._rests += 1
+        if prompt := await self._place.handed_over(end):
+            return prompt
+        await self._pauses.rest(end, self._rests - 1)
+        return await self._place.reopened(wording.go_on_after_limit())
+
+    async def _locked_out(self, end: TurnEnded) -> Outcome | str:
+        await self._place.close()
+        answer = await self._pauses.mended(end.error)
+        if answer.option == deciding.STOP:
+            return _stopped(answer, f"login: {end.error}")
+        return await self._place.reopened(wording.go_on_after_login())
+
+    async def _stalled(self, answer: Answer) -> Outcome | str:
+        if answer.option == deciding.STOP and answer.by.startswith("rule:"):
+            why = "there was no sign of life in the middle of its turn"
+            return Outcome(subtype="provider", error=f"{why} ({answer.by})")
+        if answer.option == deciding.STOP:
+            return _stopped(answer, "there was no sign of life in the middle of its turn")
+        await self._place.interrupt()
+        return wording.nudge()
+
+    async def _out_of_budget(self, reached: LimitReached) -> str:
+        await self._place.interrupt()
+        answer = await self._pauses.granted(reached.limit)
+        if answer.option != deciding.MORE:
+            raise reached
+        usage, turns = self._used()
+        self._budget = judging.grown(self._budget, self._work.request.options.budget, usage, turns)
+        self._patience.renew_budget()
+        return wording.more_budget(reached.limit)
+
+    # What is heard of the program
+
+    def _ask(self, blockage: Blockage, deliver: Deliver) -> Blockage:
+        if blockage.kind is BlockageKind.STALLED:
+            blockage = self._stalls.ask(blockage)
+        else:
+            blockage = self.questions.open(blockage, deliver)
+        if self._place.dialogue:
+            who = "decided by a rule" if self.questions.is_decided(blockage.number) else "waits for a human"
+            self._place.dialogue.note(f"[{who}: {blockage.kind}] {blockage.title}")
+        return blockage
+
+    def _gone(self, number: int, elsewhere: bool) -> None:
+        attached = self._humans.attached
+        self.questions.gone(number, f"terminal:{attached}" if elsewhere and attached else "")
+
+    async def _watch(self, dialogue: Dialogue) -> None:
+        if not dialogue.conversation.on_screen:
+            await self._stalls.watch(dialogue)
+
+    def _changed(self) -> None:
+        if limit := judging.over_budget(self._budget, *self._used()):
+            self._patience.reach_budget(limit)
+        if self._place.dialogue:
+            self._stalls.heard(self._place.dialogue.heard_at)
+        self._work.on_change()
+
+    def _used(self) -> tuple[Usage, int]:
+        dialogue = self._place.dialogue
+        return self._account.usage(dialogue), self._account.turns(dialogue)
+
+
+def _stopped(answer: Answer, why: str) -> Outcome:
+    return Outcome(subtype="blocked", error=f"stopped by {answer.by or 'somebody'}: {why}")
+
+
+def _last_words(end: Ended) -> str:
+    code = f" with exit code {end.exit_code}" if end.exit_code is not None else ""
+    return f"its program ended{code} in the middle of its work" + (f": {end.error}" if end.error else "")

@@ -76,6 +76,21 @@ def over_budget(budget: Budget, usage: Usage, turns: int) -> str:
     return ""
 
 
+def grown(budget: Budget, step: Budget, usage: Usage, turns: int) -> Budget:
+    """
+    The budget with as much again, as often as it takes to leave something.
+
+    :param step: What the agent's file gave it.
+    """
+    while over_budget(budget, usage, turns):
+        budget = Budget(
+            max_turns=budget.max_turns + step.max_turns,
+            max_cost_usd=budget.max_cost_usd + step.max_cost_usd,
+            max_tokens=budget.max_tokens + step.max_tokens,
+        )
+    return budget
+
+
 def structured_answer(text: str, schema: dict[str, Any]) -> tuple[Any, str]:
     """
     The JSON value in an answer, and what is wrong with it; the latter is empty when nothing is.

@@ -19,12 +19,17 @@ class SecretMask:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        self._values: list[bytes] = []
+        self._held = b""
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Hide these, too."""
         values = {secret.encode() for secret in secrets if len(secret) >= _SHORTEST}
         # A terminal turns line ends around; a secret of several lines is shown that way.
         values |= {value.replace(b"\n", b"\r\n") for value in values}
-        self._values = sorted(values, key=len, reverse=True)
+        self._values = sorted({*self._values, *values}, key=len, reverse=True)
         self._pattern = re.compile(b"|".join(re.escape(value) for value in self._values))
-        self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
         """What may be shown now."""

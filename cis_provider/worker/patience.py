@@ -7,15 +7,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from cis_provider.model.blockage import Blockage
+from cis_provider.model.blockage import Answer, Blockage
 from cis_provider.model.duration import format_duration
 from cis_provider.model.result import Subtype
 from cis_provider.worker.context import StopOrder
+from cis_provider.worker.takeover import Humans
 
 T = TypeVar("T")
 
-#: Seconds that a blockage may last where the agent has no time limit.
-BLOCKED_AT_MOST = 24 * 3600.0
+#: Seconds that a human has for an answer where nothing else is said.
+BLOCKED_AT_MOST = 7 * 24 * 3600.0
 
 #: Seconds after which is looked again whether it is blocked, which brings another end into sight.
 _LOOK = 60.0
@@ -41,32 +42,79 @@ class LimitReached(Exception):
         self.limit = limit
 
 
+class HumanWanted(Exception):
+    """A human wants the agent's terminal."""
+
+
+class Called(Exception):
+    """Somebody has decided that what is waited for is to end; ``answer`` says how."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.option)
+        self.answer = answer
+
+
 class Patience:
     """
     Waits for things, and ends the wait when it must.
 
     :param timeout: Seconds the agent may be at work; 0: no limit.
-    :param blockage: What the agent waits for now.
+    :param blockage: What a human is asked now.
+    :param humans: Who may want the agent's terminal.
+    :param why_no_seat: Why they cannot have it now, in words; empty: they can.
+    :param blocked_at_most: Seconds for an answer.
     """
 
     def __init__(
-        self, stop: asyncio.Future[StopOrder], timeout: float, blockage: Callable[[], Blockage | None]
+        self,
+        stop: asyncio.Future[StopOrder],
+        timeout: float,
+        blockage: Callable[[], Blockage | None],
+        humans: Humans | None = None,
+        *,
+        why_no_seat: Callable[[], str] = lambda: "",
+        blocked_at_most: float = 0.0,
     ) -> None:
+        self._why_no_seat = why_no_seat
         self._stop = stop
         self._timeout = timeout
         self._deadline = self._now() + timeout if timeout else 0.0
         self._blockage = blockage
-        self._budget: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._humans = humans or Humans()
+        self._blocked_at_most = blocked_at_most or BLOCKED_AT_MOST
+        self._pauses = 0
+        self._paused_at = 0.0
+        self._moved = self._future()
+        self._called: Answer | None = None
+        self._budget: asyncio.Future[str] = self._future()
 
     def reach_budget(self, limit: str) -> None:
         """A limit of the agent's budget is reached; the first one counts, once."""
         if not self._budget.done():
             self._budget.set_result(limit)
 
-    def extend(self, seconds: float) -> None:
-        """Time that is no work: it does not count."""
-        if self._deadline:
-            self._deadline += seconds
+    def renew_budget(self) -> None:
+        """There is a new one."""
+        self._budget = self._future()
+
+    def pause(self) -> None:
+        """Time from now on is no work: it does not count, until as many :meth:`resume`."""
+        self._pauses += 1
+        if self._pauses == 1:
+            self._paused_at = self._now()
+        self._move()
+
+    def resume(self) -> None:
+        """See :meth:`pause`."""
+        self._pauses -= 1
+        if not self._pauses and self._deadline:
+            self._deadline += self._now() - self._paused_at
+        self._move()
+
+    def call(self, answer: Answer) -> None:
+        """End a wait that may be ended."""
+        self._called = answer
+        self._move()
 
     def forget_limits(self) -> None:
         """One was reached: what follows is bounded by itself."""
@@ -74,26 +122,30 @@ class Patience:
         if not self._budget.done():
             self._budget.set_result("")
 
-    async def until(self, awaitable: Awaitable[T], *, limit: float = 0.0) -> T:
+    async def until(self, awaitable: Awaitable[T], *, limit: float = 0.0, calls: bool = False) -> T:
         """
         Wait for it.
 
         :param limit: Seconds for this wait alone.
+        :param calls: Whether others may end it: a human who wants the terminal, or :meth:`call`.
         :raises Stopped: The session is to end.
         :raises LimitReached: One of the agent's own limits.
+        :raises HumanWanted: Only with ``calls``, and so is :class:`Called`.
         :raises TimeoutError: ``limit`` is over.
         """
         task = asyncio.ensure_future(awaitable)
         until = self._now() + limit if limit else 0.0
         budget_told = self._budget.done()
+        self._called = None
         try:
             while not task.done():
-                waits: set[asyncio.Future[Any]] = {task, self._stop}
+                waits: set[asyncio.Future[Any]] = {task, self._stop, self._moved}
                 if not budget_told:
                     waits.add(self._budget)
-                await asyncio.wait(waits, timeout=self._seconds(until), return_when=asyncio.FIRST_COMPLETED)
+                await self._first_of(waits, self._seconds(until), calls)
                 if not task.done():
                     self._judge(until, budget_told)
+                    self._hear(calls)
             return task.result()
         finally:
             if not task.done():
@@ -107,25 +159,60 @@ class Patience:
             raise LimitReached("budget", self._budget.result())
         if until and self._now() >= until:
             raise TimeoutError
-        over = bool(self._deadline) and self._now() >= self._deadline
         if blockage := self._unanswered():
             waited = time.time() - blockage.since
-            if over or (not self._deadline and waited >= BLOCKED_AT_MOST):
+            if waited >= self._blocked_at_most:
                 words = format_duration(max(1, round(waited)))
                 raise LimitReached("blocked", f"{words} for an answer to: {blockage.kind}: {blockage.title}")
-        if over:
+        elif self._deadline and not self._pauses and self._now() >= self._deadline:
             raise LimitReached("timeout", f"its time limit of {format_duration(self._timeout)}")
 
+    async def _first_of(self, waits: set[asyncio.Future[Any]], seconds: float, calls: bool) -> None:
+        wanted = (
+            asyncio.ensure_future(self._humans.wanted.wait()) if calls and not self._humans.live else None
+        )
+        try:
+            await asyncio.wait(
+                waits | ({wanted} if wanted else set()),
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            if wanted:
+                wanted.cancel()
+
+    def _hear(self, calls: bool) -> None:
+        if calls and self._called:
+            answer, self._called = self._called, None
+            raise Called(answer)
+        if calls and self._humans.wanted.is_set() and not self._humans.live:
+            if reason := self._why_no_seat():
+                self._humans.refuse(reason)
+            else:
+                raise HumanWanted
+
     def _seconds(self, until: float) -> float:
-        ends = [end - self._now() for end in (until, self._deadline) if end]
-        if not self._deadline and (blockage := self._unanswered()):
-            ends.append(blockage.since + BLOCKED_AT_MOST - time.time())
+        ends = [until - self._now()] if until else []
+        if self._deadline and not self._pauses:
+            ends.append(self._deadline - self._now())
+        if blockage := self._unanswered():
+            ends.append(blockage.since + self._blocked_at_most - time.time())
         return max(0.0, min([*ends, _LOOK]))
 
     def _unanswered(self) -> Blockage | None:
         blockage = self._blockage()
         # What says when it ends is waited for, however long.
         return blockage if blockage and not blockage.until else None
+
+    def _move(self) -> None:
+        """Whoever waits looks again."""
+        moved, self._moved = self._moved, self._future()
+        if not moved.done():
+            moved.set_result(None)
+
+    @staticmethod
+    def _future() -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
 
     @staticmethod
     def _now() -> float:

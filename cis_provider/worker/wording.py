@@ -16,6 +16,40 @@ def go_on_after_limit() -> str:
     return "The usage limit is over. Go on where you stopped."
 
 
+def go_on_after_login() -> str:
+    """A human has mended the login."""
+    return "Your login works again. Go on where you stopped, and finish your task."
+
+
+def go_on_after_human() -> str:
+    """A human was at the agent's own terminal."""
+    return (
+        "A human has worked with you in this conversation and has left. Keep to what they said, go on with "
+        "your task and finish it."
+    )
+
+
+def go_on_after_loss() -> str:
+    """The worker was killed while the agent waited for an answer."""
+    return (
+        "Your program was stopped while you waited for an answer, and has been started again; the answer did "
+        "not reach you. Look at what is done already, ask again for what you still need, and go on."
+    )
+
+
+def nudge() -> str:
+    """Nothing was heard of a turn for minutes."""
+    return (
+        "Nothing was heard from you for minutes, so your turn was interrupted. Look at what is done already, "
+        "and go on with your task in another way if something hangs."
+    )
+
+
+def more_budget(limit: str) -> str:
+    """A human has raised a limit that was reached."""
+    return f"You were stopped at {limit}. You may use as much again: go on where you stopped."
+
+
 def another_attempt(error: str) -> str:
     """A later try of the same task, in the same conversation."""
     how = f" It ended like this: {error}" if error else ""

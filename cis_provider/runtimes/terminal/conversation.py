@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 class ScreenConversation(Conversation):
     """A conversation on a screen. Nothing is typed but a prompt into an idle program, and answers."""
 
+    on_screen = True
+
     def __init__(self, setting: Setting, book: RuleBook) -> None:
         self._setting = setting
         self._book = book

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from cis_provider.errors import PermanentAgentError
-from cis_provider.model.blockage import Answer, Blockage, BlockageKind
+from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option
+from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.model.options import AgentOptions, Budget
 from cis_provider.model.session import SessionKey, SessionRequest
 from cis_provider.runtimes import registry
 from cis_provider.runtimes.events import Blocked, Ended, Event, Output, ToolCall, TurnEnded, Usage
 from cis_provider.testing.conversation import ScriptedRuntime
-from cis_provider.worker import drive as driving
 from cis_provider.worker.context import Outcome, StopOrder, WorkContext
 from cis_provider.worker.drive import Drive
 from cis_provider.worker.environment import output_file
@@ -270,7 +270,7 @@ async def test_at_its_time_limit_the_agent_is_asked_to_wrap_up(desk: Desk) -> No
 async def test_a_program_that_ignores_everything_is_ended_at_its_time_limit(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driving, "_INTERRUPT", 0.1)
+    monkeypatch.setattr("cis_provider.worker.wrapping.INTERRUPT", 0.1)
     runtime = ScriptedRuntime([[]])
     runtime.deaf = True
     outcome, _ = await desk.run(runtime, timeout=0.1)
@@ -278,13 +278,21 @@ async def test_a_program_that_ignores_everything_is_ended_at_its_time_limit(
     assert runtime.prompts == ["Build it."]
 
 
+OPTIONS = (Option("yes", "Allow", "allow_once"), Option("no", "Deny", "reject_once"))
+
+#: A human has a moment.
+IMPATIENT = OnBlocked(answer_timeout=0.3, after_timeout="fail")
+
+
 def question(number: int = 1, kind: BlockageKind = BlockageKind.PERMISSION) -> Blocked:
-    return Blocked(blockage=Blockage(number=number, kind=kind, title="rm -r build"))
+    return Blocked(
+        blockage=Blockage(number=number, kind=kind, title="rm -r build", options=OPTIONS, free_text=True)
+    )
 
 
 async def test_a_blockage_is_seen_and_ends_as_blocked_too_long_never_as_approved(desk: Desk) -> None:
     runtime = ScriptedRuntime([[question()]])
-    drive = desk.sit(runtime, AgentOptions(), 0.3, "Build it.")
+    drive = desk.sit(runtime, AgentOptions(on_blocked=IMPATIENT), 0.0, "Build it.")
     running = asyncio.ensure_future(drive.run())
     await desk.until(lambda: drive.blockage is not None)
     outcome = await running
@@ -308,7 +316,7 @@ async def test_an_answer_reaches_the_question_it_names(desk: Desk) -> None:
 async def test_a_login_that_fails_waits_for_a_human_with_no_program_at_work(desk: Desk) -> None:
     end = TurnEnded(stop_reason="error", error_class="login", error="401 invalid key")
     runtime = ScriptedRuntime([[end]])
-    drive = desk.sit(runtime, AgentOptions(), 0.3, "Build it.")
+    drive = desk.sit(runtime, AgentOptions(on_blocked=IMPATIENT), 0.0, "Build it.")
     running = asyncio.ensure_future(drive.run())
     await desk.until(lambda: drive.blockage is not None and runtime.at_work == 0)
     outcome = await running

@@ -20,7 +20,7 @@ from cis_provider.testing.conversation import ScriptedConversation, ScriptedRunt
 from cis_provider.worker.check import run_check
 from cis_provider.worker.conversations import Names, own_name
 from cis_provider.worker.session import Session
-from tests.unit.worker.test_drive import DONE, SCHEMA, Desk, limit
+from tests.unit.worker.test_drive import DONE, OPTIONS, SCHEMA, Desk, limit
 
 SECRET = "hunter2-hunter2"
 
@@ -63,7 +63,8 @@ async def test_a_conversation_that_cannot_be_had_just_now_is_not_given_up(desk: 
 
 async def test_two_questions_side_by_side_are_both_seen_and_answered(desk: Desk) -> None:
     both = [
-        Blocked(blockage=Blockage(number=n, kind=BlockageKind.PERMISSION, title=f"tool {n}")) for n in (4, 5)
+        Blocked(blockage=Blockage(number=n, kind=BlockageKind.PERMISSION, title=f"tool {n}", options=OPTIONS))
+        for n in (4, 5)
     ]
     runtime = ScriptedRuntime([both, [], [DONE]])
     drive = desk.sit(runtime, AgentOptions(), 0.0, "Build it.")

@@ -1,0 +1,151 @@
+"""
+What a session asked and what was answered, on disk in its folder: numbers go on, and no answer counts twice,
+however often program, worker and node are killed.
+
+One line of JSON for each step, never changed, synced before the step is taken or told. Whoever finds the worker
+gone reads here what its agent was waiting for.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from cis_provider.model.blockage import Answer, Blockage, Settled
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    One step.
+
+    :param step: ``asked``: a blockage opened. ``answering``: an answer is about to be delivered. ``refused``: it
+        was not taken, the blockage waits on. ``settled``: it is over.
+    :param answer_id: Of the answer in question.
+    :param agent_type: And ``conversation_id``, for ``asked``: who asked, and what its program resumes by.
+    """
+
+    step: Literal["asked", "answering", "refused", "settled"]
+    number: int
+    answer_id: str = ""
+    by: str = ""
+    blockage: Blockage | None = None
+    settled: Settled | None = None
+    agent_type: str = ""
+    conversation_id: str = ""
+
+
+class Past(msgspec.Struct, kw_only=True):
+    """
+    What a journal says.
+
+    :param last: The highest number there was.
+    :param open: Blockages that were not over.
+    :param delivered: Ids of answers that reached the agent.
+    :param answering: Numbers of those for which an answer was on its way.
+    """
+
+    last: int = 0
+    settled: list[Settled] = []
+    open: dict[int, Blockage] = {}
+    delivered: set[str] = set()
+    answering: set[int] = set()
+    agent_type: str = ""
+    conversation_id: str = ""
+
+
+def journal_file(folder: Path) -> Path:
+    """The journal in a session's folder."""
+    return folder / "blockages.jsonl"
+
+
+def read(path: Path) -> Past:
+    """
+    What a journal says; a line that was cut by a kill was never taken.
+
+    :raises OSError: It is there, and cannot be read.
+    """
+    past = Past()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return past
+    for text in data.split(b"\n"):
+        try:
+            _take(past, msgspec.json.decode(text, type=Line))
+        except msgspec.DecodeError:
+            continue
+    return past
+
+
+def _take(past: Past, line: Line) -> None:
+    past.last = max(past.last, line.number)
+    match line.step:
+        case "asked":
+            if line.blockage:
+                past.open[line.number] = line.blockage
+            past.agent_type, past.conversation_id = line.agent_type, line.conversation_id
+        case "answering":
+            past.answering.add(line.number)
+        case "refused":
+            past.answering.discard(line.number)
+        case "settled":
+            past.open.pop(line.number, None)
+            past.answering.discard(line.number)
+            if line.settled:
+                past.settled.append(line.settled)
+            if line.answer_id:
+                past.delivered.add(line.answer_id)
+
+
+class Journal:
+    """
+    A session's journal, to be written; every method is on disk when it returns.
+
+    :raises OSError: From any method: a full disk, for one; the step must not be taken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def asked(self, blockage: Blockage, *, agent_type: str, conversation_id: str) -> None:
+        """A blockage opened."""
+        self._write(
+            Line(
+                step="asked",
+                number=blockage.number,
+                blockage=blockage,
+                agent_type=agent_type,
+                conversation_id=conversation_id,
+            )
+        )
+
+    def answering(self, answer: Answer) -> None:
+        """An answer is about to be delivered. What it says stands in the settled blockage."""
+        self._write(Line(step="answering", number=answer.number, answer_id=answer.id, by=answer.by))
+
+    def refused(self, answer: Answer) -> None:
+        """It was not taken."""
+        self._write(Line(step="refused", number=answer.number, answer_id=answer.id))
+
+    def settled(self, settled: Settled, answer_id: str = "") -> None:
+        """A blockage is over."""
+        self._write(Line(step="settled", number=settled.number, settled=settled, answer_id=answer_id))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write(self, line: Line) -> None:
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        # A line begins anew: what a kill, or a full disk, cut before it stays a line of its own.
+        view = memoryview(b"\n" + msgspec.json.encode(line) + b"\n")
+        while view:
+            view = view[os.write(self._fd, view) :]
+        os.fsync(self._fd)
