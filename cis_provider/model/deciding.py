@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from cis_provider.errors import InvalidAnswer
-from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option
+from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option, Settled
 from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.model.patterns import matches
 
@@ -68,6 +70,17 @@ def takes(blockage: Blockage) -> str:
         for option in blockage.options
     ]
     return ", ".join([*offered, *(["words of one's own"] if blockage.free_text else [])]) or "nothing"
+
+
+def became(settled: Settled) -> str:
+    """What ended a blockage, in words."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settled.settled_at))
+    if settled.by:
+        said = settled.option or settled.text
+        return f"question {settled.number} was answered by {settled.by}{f' ({said})' if said else ''} at {at}"
+    if settled.text:
+        return f"question {settled.number} waits no more since {at}: {settled.text}"
+    return f"question {settled.number} ended by itself at {at}"
 
 
 def label_of(blockage: Blockage, option_id: str) -> str:

@@ -7,10 +7,13 @@ from typing import TypeVar
 
 from cis_provider import __version__
 from cis_provider.errors import (
+    AnswerRefused,
     CisError,
     ConfigError,
+    InvalidAnswer,
     NodeUnreachable,
     ProtocolError,
+    StaleAnswer,
     StoreError,
     TransientAgentError,
     UsageError,
@@ -23,8 +26,23 @@ M = TypeVar("M")
 #: Errors that a coordinator may answer with, by their code.
 _ERRORS: dict[str, type[CisError]] = {
     kind.code: kind
-    for kind in (ConfigError, ProtocolError, StoreError, TransientAgentError, UsageError, WorkspaceError)
+    for kind in (
+        AnswerRefused,
+        ConfigError,
+        InvalidAnswer,
+        ProtocolError,
+        StaleAnswer,
+        StoreError,
+        TransientAgentError,
+        UsageError,
+        WorkspaceError,
+    )
 }
+
+
+def error_of(failure: Failure) -> CisError:
+    """The error that a refusal is."""
+    return _ERRORS.get(failure.code, NodeUnreachable)(failure.message)
 
 
 def expect(message: Message | None, *kinds: type[M]) -> M:
@@ -36,7 +54,7 @@ def expect(message: Message | None, *kinds: type[M]) -> M:
     if isinstance(message, kinds):
         return message
     if isinstance(message, Failure):
-        raise _ERRORS.get(message.code, NodeUnreachable)(message.message)
+        raise error_of(message)
     if message is None:
         raise NodeUnreachable("the coordinator went away")
     raise ProtocolError(f"expected {kinds[0].__name__}, got {type(message).__name__}")

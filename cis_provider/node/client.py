@@ -14,12 +14,14 @@ from typing import TypeVar, cast
 from cis_provider import __version__, paths
 from cis_provider.errors import CisError, NodeUnreachable
 from cis_provider.files import check_server, check_socket_path
+from cis_provider.model.blockage import Answer
 from cis_provider.model.session import SessionRecord, SessionRequest, SessionState
 from cis_provider.node.answers import expect, leaving, not_gone
 from cis_provider.node.launch import Starter
 from cis_provider.node.versions import is_older
 from cis_provider.wire import frames
 from cis_provider.wire.messages import (
+    AnswerSession,
     Changed,
     Collect,
     End,
@@ -111,6 +113,14 @@ class NodeClient:
     def end(self, session_id: str, reason: str, if_try: int = 0) -> None:
         """End a session (only if it works for try ``if_try``, when given)."""
         self._ask(End(session_id, reason, if_try), Ok)
+
+    def answer(self, session_id: str, answer: Answer) -> None:
+        """
+        Deliver a decision to a blocked session. One with an ``id`` may be sent again: it is delivered once.
+
+        :raises AnswerRefused: It does not fit: late, or no such option; says what became of the question.
+        """
+        self._ask(AnswerSession(session_id, answer), Ok)
 
     def sessions(
         self,
@@ -265,6 +275,10 @@ class AsyncNodeClient:
     async def collect(self, session_id: str, try_number: int) -> None:
         """The result has arrived where it belongs."""
         await self._ask(Collect(session_id, try_number), Ok)
+
+    async def answer(self, session_id: str, answer: Answer) -> None:
+        """Deliver a decision; see :meth:`NodeClient.answer`."""
+        await self._ask(AnswerSession(session_id, answer), Ok)
 
     async def _ask(self, request: Message, answer: type[M]) -> M:
         async with asyncio.timeout(self._timeout):

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from cis_provider import settings
-from cis_provider.errors import CisError, TransientAgentError
+from cis_provider.errors import CisError, NodeUnreachable, StaleAnswer, TransientAgentError
+from cis_provider.model.blockage import Answer
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import Decision, SessionRecord, SessionRequest, SessionState, decide_submit
 from cis_provider.node.admission import admit
@@ -27,7 +28,7 @@ from cis_provider.node.folders import FolderLeases
 from cis_provider.node.handover import hand_over, request_of
 from cis_provider.node.limits import NodeLimits
 from cis_provider.node.line import TurnLine
-from cis_provider.node.missing import judge_missing
+from cis_provider.node.missing import judge_missing, stale
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.node.workers import WorkerLink
@@ -144,6 +145,27 @@ class Coordinator:
             return
         self._stop_reasons[session_id] = reason
         self._spawn_task(self._end_at_worker(record.worker, session_id, reason))
+
+    async def answer(self, session_id: str, answer: Answer) -> None:
+        """
+        Pass a decision on to a blocked session. Sent again with the same id, it is delivered once.
+
+        :raises UsageError: There is no such session.
+        :raises AnswerRefused: It does not fit; says what became of what it answers.
+        :raises NodeUnreachable: Its worker is gone, or does not answer; nothing is lost, it may be sent again.
+        """
+        record = self.book.get(session_id)
+        if record.has_ended:
+            raise StaleAnswer(stale(record, answer))
+        link = self.fleet.links.get(record.worker)
+        if link is None or record.state is SessionState.QUEUED:
+            raise NodeUnreachable(
+                f"session {session_id} waits for its worker {record.worker}; nothing was delivered, send the "
+                "answer again"
+            )
+        await link.answer(session_id, answer)
+        if answer.secrets and self.book.living(session_id):
+            self.book.secrets.add(session_id, answer.secrets)
 
     def collect(self, session_id: str, try_number: int) -> None:
         """Note who took a result."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from cis_provider.errors import NodeUnreachable, TransientAgentError, WorkerLeaving
 from cis_provider.model.scope import TaskScope
-from cis_provider.model.session import SessionRecord, SessionRequest
+from cis_provider.model.session import SessionRecord, SessionRequest, with_secrets
 from cis_provider.node.fleet import WorkerFleet
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
@@ -28,16 +26,14 @@ def request_of(record: SessionRecord, store: SessionStore, secrets: SecretKeeper
     :raises TransientAgentError: They were in memory only, and are lost.
     """
     request = store.request(record.session_id)
-    if not request.secrets:
-        return request
     values = secrets.read(record.session_id)
-    if values is None:
+    if values is None and request.secrets:
         names = ", ".join(sorted(request.secrets))
         raise TransientAgentError(
             f"the values of {names} were kept in memory only and are lost, since the node was restarted "
             "before the agent began; run it again"
         )
-    return msgspec.structs.replace(request, secrets=values)
+    return with_secrets(request, values or {})
 
 
 async def hand_over(record: SessionRecord, request: SessionRequest, fleet: WorkerFleet) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from cis_provider.model.session import SessionState
+from cis_provider.model.blockage import Answer
+from cis_provider.model.deciding import became
+from cis_provider.model.session import SessionRecord, SessionState
 from cis_provider.node.book import SessionBook
 from cis_provider.worker import leftovers
 
@@ -34,3 +36,11 @@ def judge_missing(
                 book.changed(record)
             continue
         leftovers.forget(worker, record.session_id)
+
+
+def stale(record: SessionRecord, answer: Answer) -> str:
+    """Why an answer to a session that has ended comes too late."""
+    answers = record.result.answers if record.result else ()
+    settled = next((one for one in answers if one.number == answer.number), None)
+    ended = f"session {record.session_id} has ended; nothing was delivered"
+    return f"{became(settled)}, and {ended}" if settled else ended

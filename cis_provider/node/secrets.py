@@ -1,5 +1,5 @@
 """
-Secrets of sessions that wait for their turn.
+Secrets of sessions that have not ended: one that waits for its turn, or is started again in a new worker, needs them.
 
 They must outlive a coordinator that is killed, and must not reach a disk: a file in memory does both. Where
 there is no such file system they are kept by the process alone.
@@ -35,6 +35,10 @@ class SecretKeeper:
             fd = os.open(self._folder / session_id, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
             with os.fdopen(fd, "wb") as file:
                 file.write(msgspec.json.encode(secrets))
+
+    def add(self, session_id: str, secrets: dict[str, str]) -> None:
+        """New values, and new names, of a session's secrets."""
+        self.keep(session_id, (self.read(session_id) or {}) | secrets)
 
     def read(self, session_id: str) -> dict[str, str] | None:
         """A session's secrets; ``None`` when none are known."""

@@ -19,6 +19,7 @@ from cis_provider.node.lease import LastGood, Lease, Vouchers
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.wire.messages import (
+    AnswerSession,
     Collect,
     End,
     HeldRuns,
@@ -141,6 +142,8 @@ class CoordinatorServer:
                 coordinator.collect(request.session_id, request.try_number)
             case End():
                 coordinator.end(request.session_id, request.reason, request.if_try)
+            case AnswerSession():
+                await coordinator.answer(request.session_id, request.answer)
             case ListSessions():
                 return Sessions(
                     coordinator.book.find(

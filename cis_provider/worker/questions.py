@@ -262,13 +262,7 @@ class Questions:
         settled = next((one for one in self.settled if one.number == number), None)
         if settled is None:
             return f"there is no question {number}"
-        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settled.settled_at))
-        if settled.text == LOST:
-            return f"question {number} waits no more: {LOST}"
-        if not settled.by:
-            return f"question {number} ended by itself at {at}"
-        said = settled.option or settled.text
-        return f"question {number} was answered by {settled.by}{f' ({said})' if said else ''} at {at}"
+        return deciding.became(settled)
 
     def _what_waits(self) -> str:
         if (blockage := self.blockage) is None:

@@ -10,10 +10,11 @@ import time
 from collections.abc import AsyncIterator
 
 from cis_provider import __version__, paths, settings
-from cis_provider.errors import ProtocolError, WorkerLeaving
+from cis_provider.errors import ProtocolError, StaleAnswer, WorkerLeaving
 from cis_provider.model.result import AgentResult
 from cis_provider.wire.messages import (
     Alive,
+    AnswerSession,
     EndSession,
     Finished,
     Message,
@@ -84,6 +85,11 @@ class WorkerServer:
             case EndSession(session_id=session_id, reason=reason):
                 if session := self._sessions.get(session_id):
                     session.stop(reason)
+                return Ok()
+            case AnswerSession(session_id=session_id, answer=answer):
+                if (session := self._sessions.get(session_id)) is None:
+                    raise StaleAnswer(f"session {session_id} is not at work any more; nothing was delivered")
+                await session.answer(answer)
                 return Ok()
             case Subscribe():
                 return self._report()

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from cis_provider import paths
-from cis_provider.errors import CisError, PermanentAgentError, WorkspaceError
+from cis_provider.errors import CisError, PermanentAgentError, StaleAnswer, WorkspaceError
 from cis_provider.files import private_folder, write_atomic
+from cis_provider.model.blockage import Answer
 from cis_provider.model.result import AgentResult, Subtype
 from cis_provider.model.session import SessionRequest, SessionState
 from cis_provider.runtimes import registry
@@ -29,10 +30,14 @@ from cis_provider.worker.environment import agent_environment, input_name, input
 from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog, handed_on
 from cis_provider.worker.program import run_program
+from cis_provider.worker.takeover import Humans
 from cis_provider.workspaces import manager as workspaces
 from cis_provider.workspaces.manager import PreparedWorkspace
 
 log = logging.getLogger(__name__)
+
+#: Blockages that are over, the last of them, that are told while it is at work.
+_SETTLED = 20
 
 
 class Session:
@@ -64,6 +69,7 @@ class Session:
         self._mask = SecretMask(request.secrets.values())
         self._names = names
         self._drive: Drive | None = None
+        self._humans = Humans()
         self._waiting_for = ""
         self._state = SessionState.STARTING
         self._started_at = time.time()
@@ -84,7 +90,19 @@ class Session:
             resting=self._drive is not None and self._drive.resting,
             waiting_for=self._waiting_for,
             blockage=self._drive.blockage if self._drive else None,
+            settled=self._drive.settled[-_SETTLED:] if self._drive else (),
+            attached=self._humans.attached,
         )
+
+    async def answer(self, answer: Answer) -> None:
+        """
+        Deliver a decision to the agent.
+
+        :raises AnswerRefused: It waits for no such thing, or not for this.
+        """
+        if self._drive is None:
+            raise StaleAnswer(f"session {self.session_id} waits for no answer now; nothing was delivered")
+        await self._drive.answer(answer)
 
     def stop(self, reason: str) -> None:
         """Ask for its end; the first reason counts."""
@@ -206,6 +224,7 @@ class Session:
             structured=outcome.structured,
             conversation_id=outcome.conversation_id,
             agent_type=outcome.agent_type or self.request.agent_type,
+            answers=outcome.answers,
         )
 
     async def _driven(self, runtime: Runtime, work: WorkContext) -> Outcome:
@@ -252,25 +271,31 @@ class Session:
         inputs = private_folder(inputs_folder(self.folder))
         for agent_id, text in self.request.inputs.items():
             (inputs / input_name(agent_id)).write_text(text, encoding="utf-8")
-        env = agent_environment(
-            self.request,
-            session_id=self.session_id,
-            folder=self.folder,
-            workspace=workspace,
-            temporary=temporary.make(self.session_id),
-        )
+        own_temporary = temporary.make(self.session_id)
+
+        def environment(request: SessionRequest) -> dict[str, str]:
+            return agent_environment(
+                request,
+                session_id=self.session_id,
+                folder=self.folder,
+                workspace=workspace,
+                temporary=own_temporary,
+            )
+
         return WorkContext(
             session_id=self.session_id,
             worker=self._worker,
             request=self.request,
             folder=self.folder,
             workspace=workspace,
-            env=env,
+            env=environment(self.request),
             output=self._output,
             mask=self._mask,
             stop=self._stop,
             on_process=self._on_process,
             on_change=self._on_change,
+            humans=self._humans,
+            renewed=environment,
         )
 
     def _on_process(self, pid: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from cis_provider.runtimes.audience import Audience
 from cis_provider.runtimes.base import Conversation, Launch
 
 
@@ -24,6 +25,8 @@ class Humans:
         self.attached = ""
         #: The conversation that is open, or was last; ``None``: there was none yet.
         self.conversation: Conversation | None = None
+        #: Is told of the programs that have a terminal all the time.
+        self.audience = Audience()
 
     @property
     def live(self) -> bool:

@@ -117,6 +117,7 @@ class Workplace:
             options=filled(self._options, request.secrets),
             resume=resume,
             on_process=self._work.on_process,
+            audience=self._work.humans.audience,
         )
         conversation = self._runtime.open(setting)
         self.dialogue = dialogue = Dialogue(
