@@ -19,6 +19,7 @@ from cis_provider.cli.records import (
     RUNNING_STATES,
     Dag,
     DagRun,
+    HumanQuestion,
     ImportFailure,
     LogLine,
     Pool,
@@ -105,12 +106,33 @@ class AirflowApi(AirflowHttp):
         """The tasks of a DAG as it is now."""
         return self._get(f"dags/{_part(dag_id)}/tasks", _Tasks).tasks
 
-    def clear(self, dag_id: str, run_id: str, task_id: str, *, dry_run: bool = False) -> list[TaskInstance]:
-        """Do a task and what comes after it again. Gives what was (or would be) cleared."""
+    def questions(self, dag_id: str, run_id: str) -> list[HumanQuestion]:
+        """What a run asks humans and nobody has answered."""
+        path = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}/hitlDetails"
+        found = self._pages("GET", path, "hitl_details", HumanQuestion, {"response_received": "false"})
+        return [one for one in found if not one.response_received]
+
+    def answer_question(
+        self, ti: TaskInstance, options: Sequence[str], params: dict[str, Any] | None = None
+    ) -> None:
+        """
+        Answer what a task asks.
+
+        :raises AirflowRefused: 400: no such option; 403: others are asked; 409: it has an answer already.
+        """
+        path = (
+            f"dags/{_part(ti.dag_id)}/dagRuns/{_part(ti.dag_run_id)}/taskInstances/{_part(ti.task_id)}"
+            f"/{ti.map_index}/hitlDetails"
+        )
+        body = {"chosen_options": list(options), "params_input": params or {}}
+        self._send("PATCH", path, body, dict[str, Any])
+
+    def clear(self, dag_id: str, run_id: str, *task_ids: str, dry_run: bool = False) -> list[TaskInstance]:
+        """Do tasks and what comes after them again. Gives what was (or would be) cleared."""
         body = {
             "dry_run": dry_run,
             "dag_run_id": run_id,
-            "task_ids": [task_id],
+            "task_ids": list(task_ids),
             "include_downstream": True,
             "only_failed": False,
             "reset_dag_runs": True,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cis_provider.cli.answer import answer
 from cis_provider.cli.screen import JsonOption, note, say, say_json, table
+from cis_provider.cli.via import ViaOption, maybe_via
 from cis_provider.cli.worker import app as worker_app
 
 if TYPE_CHECKING:
@@ -73,9 +75,11 @@ def ps(
         str | None, typer.Argument(metavar="RUN", help="A run; by default all runs that have not ended.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show changes.")] = False,
+    host: ViaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Agents: what each one does. Without RUN, those of all runs that have not ended."""
+    """Agents: what each one does, and who waits for you. Without RUN, those of all runs that have not ended."""
+    maybe_via(host, tty=True)
     with _gatherer() as gather:
         if watch:
             from cis_provider.cli.watch import watch_agents
@@ -98,9 +102,14 @@ def logs(
     run: RunArgument,
     agent: AgentArgument = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until the run ends.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="As it was printed, with escape codes. Lines as they end.")
+    ] = False,
+    host: ViaOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What agents printed, without escape codes."""
+    maybe_via(host, tty=follow)
     from cis_provider.cli import logs as log_reader
 
     with _gatherer() as gather:
@@ -109,37 +118,20 @@ def logs(
         wanted = _wanted(view, agent, position)
         write = _log_writer(view, wanted, as_json)
         if follow:
-            log_reader.follow(gather, found, name, wanted, write)
+            log_reader.follow(gather, found, name, wanted, write, raw=raw)
         else:
-            log_reader.dump(gather, view, wanted, write)
+            log_reader.dump(gather, view, wanted, write, raw=raw)
 
 
 @app.command()
 def outputs(run: RunArgument, agent: AgentArgument = None, as_json: JsonOption = False) -> None:
     """What agents handed on, as they wrote it (Markdown)."""
-    from cis_provider.cli.results import results, whole_output
+    from cis_provider.cli.outputs import show_outputs
 
     with _gatherer() as gather:
         found, name, position = gather.find(run)
         view = gather.view(found, name)
-        wanted = _wanted(view, agent, position)
-        given = results(gather, view)
-    shown = [row for row in view.agents if row.agent in wanted and (row.agent, row.map_index) in given]
-    if as_json:
-        say_json(
-            [
-                {"id": row.id, "agent": row.title, "status": row.status, **given[row.agent, row.map_index]}
-                | {"output": whole_output(given[row.agent, row.map_index])}
-                for row in shown
-            ]
-        )
-        return
-    for row in shown:
-        text = whole_output(given[row.agent, row.map_index]).rstrip("\n")
-        say(text if len(wanted) == 1 and len(shown) == 1 else f"# {row.title}\n\n{text}\n")
-    for row in view.agents:
-        if row.agent in wanted and row not in shown:
-            note(f"{row.title} has no output: {row.status}{f', {row.output}' if row.output else ''}")
+        show_outputs(gather, view, _wanted(view, agent, position), as_json=as_json)
 
 
 @app.command()
@@ -155,34 +147,25 @@ def stats(run: RunArgument, as_json: JsonOption = False) -> None:
     accounts.show(accounts.stats_of(view.agents, given), run=name, as_json=as_json)
 
 
+app.command()(answer)
+
+
 @app.command()
 def retry(
     run: RunArgument,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id, ID, or place in the file.")],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="In a new conversation, not in the one that it had.")
+    ] = False,
+    host: ViaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Do an agent, and all that came after it, again."""
-    from cis_provider.errors import UsageError
+    """Do an agent, and all that came after it, again; one that failed goes on in its conversation."""
+    maybe_via(host, tty=False)
+    from cis_provider.cli.retry import retry_agent
 
     with _gatherer() as gather:
-        found, name, _position = gather.find(run)
-        view = gather.view(found, name)
-        (task_id,) = _wanted(view, agent, None)
-        rows = [row for row in view.agents if row.agent == task_id]
-        if all(row.status in ("waiting", "queued") for row in rows):
-            raise UsageError(f"{task_id} has not begun yet ({rows[0].output}); nothing to do again")
-        dag = gather.api.dag(found.dag_id)
-        if dag is not None and dag.is_paused:
-            gather.api.pause(found.dag_id, False)
-            note(f"{found.dag_id} was switched off; it is on now, so that the retry begins")
-        cleared = sorted({ti.task_id for ti in gather.api.clear(found.dag_id, found.dag_run_id, task_id)})
-    order = {row.agent: row.position for row in view.agents}
-    agents = sorted((one for one in cleared if one in order), key=lambda one: order[one])
-    if as_json:
-        say_json({"run": name, "dag_id": found.dag_id, "run_id": found.dag_run_id, "cleared": agents})
-        return
-    say(f"to be done again: {', '.join(agents)}")
-    note(f"`cis dag logs -f {name}` follows it")
+        retry_agent(gather, run, agent, fresh=fresh, as_json=as_json)
 
 
 @app.command()
@@ -271,10 +254,12 @@ def scope(
 
 
 def _rows(gather: Gatherer, run: str | None) -> list[Row]:
+    from cis_provider.cli.rows import blocked_first
+
     if run is None:
-        return [row for view in gather.unfinished() for row in view.agents]
+        return blocked_first(row for view in gather.unfinished() for row in view.agents)
     found, name, position = gather.find(run)
-    return [row for row in gather.view(found, name).agents if position in (None, row.position)]
+    return blocked_first(row for row in gather.view(found, name).agents if position in (None, row.position))
 
 
 def _wanted(view: RunView, agent: str | None, position: int | None) -> list[str]:

@@ -11,6 +11,7 @@ from cis_provider import paths
 from cis_provider.cli import rows, runs
 from cis_provider.cli.airflow_api import AirflowApi
 from cis_provider.cli.connect import named_url
+from cis_provider.cli.questions import asked_of
 from cis_provider.cli.records import RUNNING_STATES, DagRun, LogLine, TaskInstance
 from cis_provider.cli.status import PlanAgent
 from cis_provider.errors import AirflowRefused, UnreachableError
@@ -77,14 +78,18 @@ class Gatherer:
         ]
 
     def _view(self, run: DagRun, name: str, tasks: Sequence[TaskInstance]) -> rows.RunView:
+        asking = any(rows.asks(ti) for ti in tasks)
+        tasks = [ti for ti in tasks if not rows.asks(ti)]
         states = {ti.state for ti in tasks}
         turn = self._turn(run) if "up_for_reschedule" in states else ""
+        sessions = self.sessions(run.dag_id, run.dag_run_id)
         view = rows.view(
             run,
             name,
             tasks,
-            self.sessions(run.dag_id, run.dag_run_id),
+            sessions,
             self.plan(run.dag_id),
+            asked=self._asked(run, tasks, sessions, asking),
             url=self.page(run),
             now=time.time(),
             turn=turn,
@@ -93,6 +98,25 @@ class Gatherer:
         unexplained = [row for row in view.agents if row.status == "failed" and not row.session_id]
         reasons = {row: reason for row in unexplained[:_REASONS] if (reason := self._reason(row))}
         return rows.with_reasons(view, reasons)
+
+    def _asked(
+        self, run: DagRun, tasks: Sequence[TaskInstance], sessions: Iterable[SessionRecord], asking: bool
+    ) -> dict[tuple[str, int], rows.Asked]:
+        """What Airflow asks humans for a run, of steps that are no agents of this node."""
+        here = {(record.key.task_id, record.key.map_index) for record in sessions}
+        elsewhere = [
+            ti
+            for ti in tasks
+            if rows.at_work(ti)
+            and (ti.task_id, ti.map_index) not in here
+            and (asking or ti.operator == rows.HUMAN_OPERATOR)
+        ]
+        if not elsewhere:
+            return {}
+        try:
+            return asked_of(self.api.questions(run.dag_id, run.dag_run_id))
+        except AirflowRefused:  # an Airflow whose user may not see them
+            return {}
 
     def airflow_log(self, row: rows.Row) -> list[LogLine]:
         """What Airflow has of the log of an agent's last try; nothing where it has none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from cis_provider.cli.rows import Row
 from cis_provider.cli.screen import interactive
 from cis_provider.cli.words import duration
@@ -15,5 +17,8 @@ def ps_lines(rows: list[Row]) -> list[tuple[str, str, str, str]]:
 
 
 def _status_word(row: Row) -> str:
-    took = duration(row.seconds) if row.status in ("running", "blocked", "done", "failed") else ""
+    seconds = row.seconds
+    if row.blockage is not None and row.blockage.since:
+        seconds = time.time() - row.blockage.since
+    took = duration(seconds) if row.status in ("running", "blocked", "done", "failed") else ""
     return f"{row.status} {took}".rstrip() if interactive() else row.status

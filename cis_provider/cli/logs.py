@@ -24,13 +24,30 @@ _LOOK = 0.2
 _ASK = 1.0
 
 
-class Tail:
-    """The new lines of a log file, each whole and without escape codes."""
+class RawLines:
+    """Chunks in, whole lines out, as they were printed."""
 
-    def __init__(self, path: Path, *, start: int = 0) -> None:
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """The lines that ``chunk`` completes."""
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        return [line.decode("utf-8", "replace") for line in whole]
+
+    def finish(self) -> str:
+        """The unfinished line."""
+        rest, self._rest = self._rest.decode("utf-8", "replace"), b""
+        return rest
+
+
+class Tail:
+    """The new lines of a log file, each whole and without escape codes; with ``raw``, as they were printed."""
+
+    def __init__(self, path: Path, *, start: int = 0, raw: bool = False) -> None:
         self._path = path
         self._offset = start
-        self._lines = LineAssembler()
+        self._lines = RawLines() if raw else LineAssembler()
 
     def read(self) -> Iterator[str]:
         """What has been added since."""
@@ -52,13 +69,15 @@ class Tail:
             yield rest
 
 
-def dump(gather: Gatherer, view: RunView, wanted: Collection[str], write: Write) -> None:
+def dump(
+    gather: Gatherer, view: RunView, wanted: Collection[str], write: Write, *, raw: bool = False
+) -> None:
     """All that the wanted agents have printed so far, one agent after the other."""
     for row in view.agents:
         if row.agent not in wanted:
             continue
         if row.session_id and log_file(row.session_id).exists():
-            lines: Iterator[str] = Tail(log_file(row.session_id)).finish()
+            lines: Iterator[str] = Tail(log_file(row.session_id), raw=raw).finish()
         else:
             lines = iter(airflow_log(gather, row) if _has_begun(row) else ())
         for line in lines:
@@ -70,7 +89,9 @@ def _has_begun(row: Row) -> bool:
     return row.status not in ("waiting", "skipped") or row.state == "up_for_reschedule"
 
 
-def follow(gather: Gatherer, run: DagRun, name: str, wanted: Collection[str], write: Write) -> RunView:
+def follow(
+    gather: Gatherer, run: DagRun, name: str, wanted: Collection[str], write: Write, *, raw: bool = False
+) -> RunView:
     """
     What the wanted agents have printed and print, until the run or all of them have ended.
 
@@ -85,7 +106,7 @@ def follow(gather: Gatherer, run: DagRun, name: str, wanted: Collection[str], wr
         for row in rows:
             if not row.session_id:
                 continue
-            tail = tails.setdefault(row.session_id, Tail(log_file(row.session_id)))
+            tail = tails.setdefault(row.session_id, Tail(log_file(row.session_id), raw=raw))
             ended = over or row.status not in UNFINISHED_WORDS
             for line in tail.finish() if ended else tail.read():
                 write(row, line)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from cis_provider.cli.replies import how_to_answer
 from cis_provider.cli.rows import RunView
 from cis_provider.cli.screen import interactive, note
 from cis_provider.cli.status import short_error
@@ -52,13 +53,16 @@ class ChangeLines:
         self._troubled = False
         for row in view.agents:
             key = (row.agent, row.map_index)
-            if row.status == self._seen.get(key, "waiting"):
+            state = f"{row.status} {row.blockage.number}" if row.blockage else row.status
+            if state == self._seen.get(key, "waiting"):
                 continue
-            self._seen[key] = row.status
+            self._seen[key] = state
             took = duration(row.seconds) if row.status in ("done", "failed") else ""
             said = short_error(row.error) or row.output
             words = [row.id, row.title, row.status, took, said if row.status != "running" else ""]
             self._write("  ".join(word for word in words if word))
+            for command in how_to_answer([row]):
+                self._write(f"  `{command}` answers it")
 
     def trouble(self, words: str) -> None:
         """Say it once."""

@@ -45,6 +45,18 @@ class TaskInstance(msgspec.Struct, kw_only=True):
     operator_name: str | None = None
 
 
+class HumanQuestion(msgspec.Struct, kw_only=True):
+    """What Airflow asks humans under Required Actions. ``params``: what may be filled in beside the options."""
+
+    task_instance: TaskInstance
+    subject: str
+    body: str | None = None
+    options: list[str]
+    params: dict[str, Any] = {}
+    created_at: dt.datetime
+    response_received: bool = False
+
+
 class Task(msgspec.Struct, kw_only=True):
     """A task of a DAG."""
 

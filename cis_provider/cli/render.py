@@ -16,6 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from cis_provider.cli.replies import how_to_answer, question_lines
 from cis_provider.cli.rows import UNFINISHED_WORDS, Row, RunView
 from cis_provider.cli.words import duration
 
@@ -60,6 +61,30 @@ def grid_of(heads: Sequence[str], lines: Sequence[Sequence[str]], *, last_is_lon
     for line in lines:
         grid.add_row(*(_cell(head, text) for head, text in zip(heads, line, strict=True)))
     return grid
+
+
+def open_questions(table: Table, rows: Sequence[Row], console: Console) -> RenderableType:
+    """
+    A table of agents, and under it what they ask, as far as there is room.
+
+    :param rows: As in the table, those that wait first.
+    """
+    parts: list[RenderableType] = [table]
+    room = console.height - len(rows) - _FRAME
+    for row in rows:
+        if row.blockage is None:
+            break
+        lines = question_lines(row.blockage)
+        room -= len(lines) + 3
+        if room < 0:
+            break
+        words = Text.assemble((f"\n{row.run} {row.title}", STYLES["blocked"]), (f"  {lines[0]}", "bold"))
+        for line in lines[1:]:
+            words.append(f"\n{line}")
+        words.append(f"\n  cis dag answer {row.run} {row.title}", style="dim")
+        words.no_wrap, words.overflow = True, "ellipsis"
+        parts.append(words)
+    return Group(*parts)
 
 
 def markdown(text: str) -> None:
@@ -121,6 +146,7 @@ class LiveRun:
         parts: list[RenderableType] = [self._title(view), grid]
         if rest:
             parts.append(Text(f"  … {rest}", style="dim"))
+        parts += [Text(f"  {words}", style=STYLES["blocked"]) for words in how_to_answer(view.agents)[:1]]
         if self._trouble:
             parts.append(Text(self._trouble, style="yellow"))
         return Group(*parts)

@@ -6,21 +6,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from cis_provider.cli.records import RUNNING_STATES, DagRun, Task, TaskInstance
 from cis_provider.cli.runs import agent_id
 from cis_provider.cli.status import PlanAgent, first_line, seconds_of, status_of
+from cis_provider.model.blockage import Blockage
 from cis_provider.model.session import SessionRecord
 
 #: States of Airflow in which a task has been given to nobody yet, so that no session is its own.
 _NOT_BEGUN = (None, "scheduled", "queued", "none")
 #: States of a task that will not change by itself.
 _OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
+#: Class of the tasks where a human decides: a step of a file like its agents.
+HUMAN_OPERATOR = "HumanSensor"
 #: Classes of tasks that are agents.
-_AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator")
+_AGENT_OPERATORS = ("AgentOperator", "_AgentDecoratedOperator", HUMAN_OPERATOR)
+#: Class of the tasks that ask humans for agents: no agents themselves, and shown nowhere.
+_ASKING_OPERATOR = "InterventionSensor"
 
 UNFINISHED_WORDS = ("waiting", "queued", "running", "blocked", "retrying")
 
@@ -28,16 +33,25 @@ UNFINISHED_WORDS = ("waiting", "queued", "running", "blocked", "retrying")
 Plan = tuple[PlanAgent, ...]
 
 
+class Asked(NamedTuple):
+    """A question in Airflow, and the task that asks it."""
+
+    blockage: Blockage
+    task_id: str
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """
     One agent of one run.
 
     :param id: ``refactor-001``; names the agent on every command line.
-    :param status: One of waiting, queued, running, done, failed, skipped, retrying.
+    :param status: One of waiting, queued, running, blocked, done, failed, skipped, retrying.
     :param output: The last line of its output, or what it waits for.
     :param seconds: How long it has been at work; 0 before.
     :param state: Airflow's own word for the status.
     :param error: One sentence, where it failed.
+    :param blockage: What it waits for that only a human can give, or that ends by itself.
+    :param asked_by: Airflow's task that asks for it, where this node does not know of the question.
     """
 
     id: str
@@ -55,6 +69,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     workspace: str
     error: str
+    blockage: Blockage | None = None
+    asked_by: str = ""
 
     @property
     def title(self) -> str:
@@ -83,7 +99,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 def plan_from_tasks(tasks: Iterable[Task]) -> Plan:
     """The agents of a DAG that no CIS file describes: what comes first stands first, then by name."""
     by_id = {task.task_id: task for task in tasks}
-    agents = {name for name, task in by_id.items() if is_agent(task)} or set(by_id)
+    asking = {name for name, task in by_id.items() if _class_of(task) == _ASKING_OPERATOR}
+    agents = {name for name, task in by_id.items() if is_agent(task)} or set(by_id) - asking
     upstream: dict[str, set[str]] = {name: set() for name in by_id}
     for name, task in by_id.items():
         for after in task.downstream_task_ids:
@@ -103,7 +120,17 @@ def plan_from_tasks(tasks: Iterable[Task]) -> Plan:
 
 def is_agent(task: Task) -> bool:
     """Whether a task of a DAG is an agent."""
-    return (task.class_ref or {}).get("class_name") in _AGENT_OPERATORS
+    return _class_of(task) in _AGENT_OPERATORS
+
+
+def asks(ti: TaskInstance) -> bool:
+    """Whether a task of a run asks humans for an agent."""
+    return ti.operator == _ASKING_OPERATOR
+
+
+def at_work(ti: TaskInstance) -> bool:
+    """Whether a task has begun and has not ended: it may wait for a human."""
+    return ti.state in ("running", "deferred", "awaiting_input")
 
 
 def leaves(plan: Plan) -> list[str]:
@@ -123,11 +150,13 @@ def view(
     now: float,
     turn: str = "",
     off: bool = False,
+    asked: Mapping[tuple[str, int], Asked] | None = None,
 ) -> RunView:
     """
     Put a run together.
 
     :param now: Seconds since the epoch.
+    :param asked: What Airflow asks humans that this node does not know of, by task id and map index.
     :param turn: Whose turn the run waits for, in words.
     :param off: Its DAG is switched off.
     """
@@ -140,7 +169,8 @@ def view(
     for agent in _with_strays(plan, by_agent):
         for ti in sorted(by_agent.get(agent.id, ()), key=lambda ti: ti.map_index):
             session = _session_of(ti, newest)
-            rows.append(_row(ti, session, agent, name, states, now, turn, off))
+            asks = (asked or {}).get((ti.task_id, ti.map_index)) if session is None else None
+            rows.append(_row(ti, session, agent, name, states, now, turn, off, asks))
     return RunView(
         run=name,
         dag_id=run.dag_id,
@@ -180,6 +210,10 @@ def newest_sessions(sessions: Iterable[SessionRecord]) -> dict[tuple[str, int], 
     return newest
 
 
+def _class_of(task: Task) -> str | None:
+    return (task.class_ref or {}).get("class_name")
+
+
 def _with_strays(plan: Plan, by_agent: Mapping[str, list[TaskInstance]]) -> list[PlanAgent]:
     """The plan, and agents that only this run has: the file has changed since."""
     known = {agent.id for agent in plan}
@@ -216,8 +250,10 @@ def _row(
     now: float,
     turn: str,
     off: bool,
+    asked: Asked | None,
 ) -> Row:
-    status, output = status_of(ti, session, agent, states, turn, off)
+    blockage = asked.blockage if asked else session.blockage if session else None
+    status, output = status_of(ti, session, agent, states, turn, off, asked.blockage if asked else None)
     error = session.result.error if session and session.result and status in ("failed", "retrying") else ""
     return Row(
         id=agent_id(name, agent.position),
@@ -235,6 +271,15 @@ def _row(
         session_id=session.session_id if session else "",
         workspace=session.workspace if session else "",
         error=error,
+        blockage=blockage if status == "blocked" else None,
+        asked_by=asked.task_id if asked else "",
+    )
+
+
+def blocked_first(rows: Iterable[Row]) -> list[Row]:
+    """The same, those first that wait for somebody, the longest first."""
+    return sorted(
+        rows, key=lambda row: (row.status != "blocked", row.blockage.since if row.blockage else 0.0)
     )
 
 

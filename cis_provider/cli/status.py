@@ -39,6 +39,7 @@ def status_of(
     states: Mapping[str, str | None],
     turn: str = "",
     off: bool = False,
+    asked: Blockage | None = None,
 ) -> tuple[str, str]:
     """
     The word for a task's state, and what to say beside it.
@@ -46,8 +47,11 @@ def status_of(
     :param states: Those of the run's other agents, by id.
     :param turn: Whose turn its run waits for, in words.
     :param off: Its DAG is switched off: Airflow begins nothing of the run.
+    :param asked: What Airflow asks a human in its place.
     """
-    if ti.state in ("running", "deferred", "restarting"):
+    if asked is not None:
+        return _held_up(asked)
+    if ti.state in ("running", "deferred", "awaiting_input", "restarting"):
         return _at_work(session)
     if ti.state in (None, "none"):
         before = [dep for dep in agent.deps if dep in states and states[dep] not in _ENDED]
@@ -101,9 +105,16 @@ def _at_work(session: SessionRecord | None) -> tuple[str, str]:
 def _held_up(blockage: Blockage) -> tuple[str, str]:
     what = f"{str(blockage.kind).replace('_', ' ')}: {first_line(blockage.title)}"
     if not blockage.until:
-        return "blocked", what
+        return "blocked", what + (f" (since {_clock(blockage.since)})" if blockage.since else "")
     end = time.strftime("%d %b %H:%M", time.localtime(blockage.until))
     return "blocked", f"{what} (until {end}, goes on by itself)"
+
+
+def _clock(moment: float) -> str:
+    """A time of day; with the day, if it is not today's."""
+    local = time.localtime(moment)
+    today = local[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%d %b %H:%M", local)
 
 
 def seconds_of(ti: TaskInstance, session: SessionRecord | None, status: str, now: float) -> float:

@@ -21,6 +21,7 @@ def watch_agents(gather: Gatherer, run: str | None, *, as_json: bool) -> None:
     In a terminal the table is drawn anew. Elsewhere each change is a line, with ``as_json`` a record.
     """
     from cis_provider.cli.progress import ChangeLines
+    from cis_provider.cli.rows import blocked_first
 
     lines = ChangeLines(print)
     seen: dict[str, tuple[str, str]] = {}
@@ -32,7 +33,7 @@ def watch_agents(gather: Gatherer, run: str | None, *, as_json: bool) -> None:
                 views = [gather.view(gather.api.run(found[0].dag_id, found[0].dag_run_id), found[1])]
             else:
                 views = gather.unfinished()
-            rows = [row for view in views for row in view.agents]
+            rows = blocked_first(row for view in views for row in view.agents)
             if screen is not None:
                 screen.draw(rows)
             elif as_json:
@@ -74,10 +75,10 @@ class _Screen:
     def draw(self, rows: list[Row]) -> None:
         """These rows."""
         from cis_provider.cli.lines import PS_HEADS, ps_lines
-        from cis_provider.cli.render import grid_of
+        from cis_provider.cli.render import grid_of, open_questions
 
-        heads = PS_HEADS
-        self._live.update(grid_of(heads, ps_lines(rows), last_is_long=True), refresh=True)
+        table = grid_of(PS_HEADS, ps_lines(rows), last_is_long=True)
+        self._live.update(open_questions(table, rows, self._live.console), refresh=True)
 
     def close(self) -> None:
         """Leave the last state on the screen."""

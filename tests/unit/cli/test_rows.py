@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from cis_provider.cli.records import Task
-from cis_provider.cli.rows import Plan, Row, leaves, plan_from_tasks
+from cis_provider.cli.questions import asked_of
+from cis_provider.cli.records import DagRun, HumanQuestion, Task
+from cis_provider.cli.rows import Plan, Row, blocked_first, leaves, plan_from_tasks, view
 from cis_provider.cli.status import PlanAgent, short_error
+from cis_provider.model.blockage import Blockage, BlockageKind
 from cis_provider.model.session import SessionState
 
 PLAN: Plan = (
@@ -193,3 +195,75 @@ def test_a_dag_written_by_hand_is_ordered_by_its_edges() -> None:
 def test_an_error_is_said_without_the_lines_that_follow() -> None:
     assert short_error("exit code 3; its last lines:\none\ntwo") == "exit code 3"
     assert short_error("") == ""
+
+
+# --- blocked ---------------------------------------------------------------------------------------------
+
+
+def _asking(number: int = 1, since: float = 900.0, **more: Any) -> Blockage:
+    values = {"kind": BlockageKind.PERMISSION, "title": "Bash: git push", **more}
+    return Blockage(number=number, since=since, **values)
+
+
+def test_a_blocked_agent_says_what_it_asks_and_since_when(records: Any) -> None:
+    session = records.session("a", SessionState.RUNNING, blockage=_asking(), started_at=800.0)
+    row = one(records, "deferred", session)
+    assert row.status == "blocked" and row.blockage == _asking()
+    assert row.output.startswith("permission: Bash: git push (since ")
+
+
+def test_an_agent_that_is_done_waits_for_nobody(records: Any) -> None:
+    session = records.session("a", SessionState.ENDED, blockage=_asking(), result=records.result())
+    assert one(records, "success", session).blockage is None
+
+
+def test_who_waits_for_a_human_stands_first_the_longest_before_the_others(records: Any) -> None:
+    plan = tuple(PlanAgent(name, place, ()) for place, name in enumerate("abcd", 1))
+    sessions = [
+        records.session("a", SessionState.RUNNING),
+        records.session("b", SessionState.RUNNING, blockage=_asking(since=950.0)),
+        records.session("d", SessionState.RUNNING, blockage=_asking(since=910.0)),
+    ]
+    rows = records.view(plan, [records.task(name, "deferred") for name in "abcd"], sessions).agents
+    assert [row.agent for row in blocked_first(rows)] == ["d", "b", "a", "c"]
+
+
+def test_tasks_that_ask_for_agents_are_no_agents() -> None:
+    tasks = [
+        Task(task_id="a", class_ref={"class_name": "AgentOperator"}),
+        Task(task_id="interventions.a", class_ref={"class_name": "InterventionSensor"}),
+        Task(task_id="ok", class_ref={"class_name": "HumanSensor"}),
+    ]
+    assert [agent.id for agent in plan_from_tasks(tasks)] == ["a", "ok"]
+    assert [agent.id for agent in plan_from_tasks(tasks[1:2])] == []
+
+
+def test_a_human_who_is_asked_is_a_blocked_step(records: Any) -> None:
+    run = DagRun(dag_id="d", dag_run_id="r", state="running")
+    ti = records.task("ok", "deferred", operator="HumanSensor")
+    question = HumanQuestion(
+        task_instance=ti,
+        subject="Ship it?",
+        options=["Approve (1)", "Reject (1)"],
+        created_at=dt.datetime.fromtimestamp(950, dt.UTC),
+    )
+    (row,) = view(
+        run, "run", [ti], [], (PlanAgent("ok", 1, ()),), url="", now=1000.0, asked=asked_of([question])
+    ).agents
+    assert row.status == "blocked" and row.output.startswith("question: Ship it? (since ")
+    assert row.asked_by == "ok" and row.blockage is not None
+    assert [(option.id, option.label) for option in row.blockage.options] == [
+        ("Approve (1)", "Approve"),
+        ("Reject (1)", "Reject"),
+    ]
+
+
+def test_a_question_of_an_agent_elsewhere_is_known_by_the_task_that_asks_it(records: Any) -> None:
+    question = HumanQuestion(
+        task_instance=records.task("interventions.a", "deferred", operator="InterventionSensor"),
+        subject="Bash: git push",
+        options=["Allow (3)", "Deny (3)"],
+        created_at=dt.datetime.fromtimestamp(950, dt.UTC),
+    )
+    found = asked_of([question])["a", -1]
+    assert (found.task_id, found.blockage.number) == ("interventions.a", 3)
