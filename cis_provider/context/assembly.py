@@ -59,7 +59,7 @@ def _part(output: StoredOutput, share: int, whole_text: str) -> str:
     begin, end = cut_middle(output.output, share)
     shown = len(begin) + len(end)
     if shown == len(output.output):
-        return f"{heading}\n\n{_fenced(output.output)}"
+        return f"{heading}\n\n{fenced(output.output)}"
     where = whole_text.format(id=name)
     note = (
         f"(Cut: {shown:,} of {len(output.output):,} characters are shown, the beginning and the end. "
@@ -69,10 +69,11 @@ def _part(output: StoredOutput, share: int, whole_text: str) -> str:
         return f"{heading}\n\n{note}"
     gap = f"[... {len(output.output) - shown:,} characters cut ...]"
     text = "\n".join((begin.removesuffix("\n"), gap, end))
-    return f"{heading}\n\n{_fenced(text)}\n\n{note}"
+    return f"{heading}\n\n{fenced(text)}\n\n{note}"
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
+    """Text in a Markdown fence that nothing in it can end."""
     text = _ABSURD.sub("`" * _LONGEST, text)
     longest = max(map(len, _BACKTICKS.findall(text)), default=0)
     fence = "`" * max(3, longest + 1)

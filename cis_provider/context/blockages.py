@@ -66,7 +66,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     settled: Settled | None = None
 
 
-_COLUMNS = "dag_id, run_id, task_id, map_index, session_id, state, blockage, asked_as, asked_at, reminded, answer, settled"
+_COLUMNS = (
+    "dag_id, run_id, task_id, map_index, session_id, state, blockage, "
+    "asked_as, asked_at, reminded, answer, settled"
+)
 
 
 def state_of(blockage: Blockage) -> str:

@@ -19,6 +19,7 @@ from cis_provider.model.options import AgentOptions
 from cis_provider.model.session import Exclusive, SessionRecord
 from cis_provider.node.client import NodeClient
 from cis_provider.operators import turns
+from cis_provider.operators.notes import TaskNotes
 from cis_provider.operators.options import plain
 from cis_provider.operators.outputs import UpstreamOutputs
 from cis_provider.operators.rendering import guarded
@@ -152,11 +153,13 @@ class AgentOperator(BaseOperator):
             submitted = self._submit(context, request)
             record = submitted.record
             log = SessionLog(record.session_id, self.log)
-            record = self._wait(record, log, _inline(submitted))
+            notes = TaskNotes(context["ti"] if self.do_xcom_push else None, self.log)
+            notes.begin(record)
+            record = self._wait(record, log, notes, _inline(submitted))
             if not record.has_ended:
                 self._defer_if_possible(record, log)
                 while not record.has_ended:
-                    record = self._wait(record, log, _PATIENCE)
+                    record = self._wait(record, log, notes, _PATIENCE)
         except PermanentAgentError as error:
             raise AirflowFailException(str(error)) from None
         except CisError as error:
@@ -230,7 +233,9 @@ class AgentOperator(BaseOperator):
         )
         return answer
 
-    def _wait(self, record: SessionRecord, log: SessionLog, seconds: float) -> SessionRecord:
+    def _wait(
+        self, record: SessionRecord, log: SessionLog, notes: TaskNotes, seconds: float
+    ) -> SessionRecord:
         """News of the session for so many seconds, its output going into the log."""
         deadline = time.monotonic() + seconds
         try:
@@ -238,6 +243,7 @@ class AgentOperator(BaseOperator):
                 for news in node.watch(record.session_id, timeout=seconds):
                     record = news
                     log.follow(record)
+                    notes.see(record)
         except (NodeUnreachable, ProtocolError) as error:
             # Its workers outlive a coordinator; the next attempt starts one that finds them again.
             self.log.warning("session %s: %s; asking again", record.session_id, error)

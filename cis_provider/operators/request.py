@@ -91,6 +91,26 @@ def build_request(
     )
 
 
+def current_secrets(fields: Mapping[str, Any]) -> dict[str, str]:
+    """
+    Values of an agent's secrets as they are now: somebody may have mended its login.
+
+    :param fields: Of its operator, before templates are filled in.
+    :raises PermanentAgentError: A variable is unset, or the connection is of no use.
+    :raises ConfigError: ``$CIS_HOME/env`` is of no use.
+    :raises StoreError: The connection cannot be read.
+    """
+    options, env = fields.get("options") or {}, fields.get("env") or {}
+    if not isinstance(options, Mapping) or not isinstance(env, Mapping):
+        options, env = {}, {}
+    texts = [text for _, text in texts_in(options)]
+    secrets = values_for([*map(str, env.values()), *texts])
+    model = str(options.get("model") or "")
+    secrets |= login_for(fields.get("agent_conn_id") or "", fields["agent_type"], model).secrets
+    _mask(secrets)
+    return secrets
+
+
 def workspace_request(
     workspace: str | Mapping[str, Any] | None, base_folder: str, rollback: bool, outputs: UpstreamOutputs
 ) -> WorkspaceRequest:

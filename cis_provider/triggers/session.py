@@ -12,11 +12,15 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent
 from asgiref.sync import sync_to_async
 
 from cis_provider.collect import TryEnd, collect, end_of_try
+from cis_provider.context.blockages import BlockageBook
+from cis_provider.context.store import ContextStore
 from cis_provider.errors import NodeUnreachable, ProtocolError, StoreError, UsageError
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionKey, SessionRecord, SessionState
 from cis_provider.node.client import AsyncNodeClient
 from cis_provider.session_log import SessionLog
+from cis_provider.triggers.margin import not_too_soon
+from cis_provider.triggers.notes import AsyncNotes
 
 #: Seconds before a broken connection, or a refused write, is tried again; doubled up to the second.
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
@@ -38,7 +42,7 @@ class SessionTrigger(BaseTrigger):
     :param push_xcom: Whether the result goes into XCom.
     :param store_connection: Connection of the context store, empty for the node's own file.
     :param logged_bytes: Bytes of output that the task's log has already.
-    :param deferred_at: Seconds since the epoch; see :meth:`_not_too_soon`.
+    :param deferred_at: Seconds since the epoch; see ``margin.py``.
     """
 
     def __init__(
@@ -87,14 +91,25 @@ class SessionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, when the session has ended."""
-        record = await self._ended()
+        notes = AsyncNotes(self._open_book, self.log, push_xcom=self.push_xcom)
+        try:
+            record = await self._ended(notes)
+        finally:
+            await notes.close()
         if record.try_number > self.try_number:
             self.log.info("session %s: try %d has it now", self.session_id, record.try_number)
             return
         result = await self._stored(record)
         yield await self._event(result)
 
-    async def _ended(self) -> SessionRecord:
+    def _open_book(self) -> BlockageBook:
+        from cis_provider import paths
+
+        # As for results: a triggerer should not ask where the store is, unless it was said that Airflow knows.
+        store = ContextStore.default() if self.store_connection else ContextStore.at(paths.context_db())
+        return BlockageBook(store)
+
+    async def _ended(self, notes: AsyncNotes) -> SessionRecord:
         log = SessionLog(self.session_id, self.log, self.logged_bytes)
         pause = _PAUSE
         while True:
@@ -102,6 +117,7 @@ class SessionTrigger(BaseTrigger):
                 async with AsyncNodeClient("trigger") as node:
                     async for record in node.watch(self.session_id):
                         pause = _PAUSE
+                        notes.see(record)
                         while log.step(record):  # noqa: ASYNC110  others get their turn
                             await asyncio.sleep(0)
                     log.finish()
@@ -140,20 +156,8 @@ class SessionTrigger(BaseTrigger):
         if end is TryEnd.RETRY or (end is TryEnd.FINAL and not self.retries_left):
             self.log.error("agent %s: %s: %s", self.key.task_id, result.subtype, result.error)
             return TaskFailedEvent(xcoms=xcoms)
-        await self._not_too_soon()
+        await not_too_soon(self.deferred_at)
         return TriggerEvent({"session_id": self.session_id})  # type: ignore[no-untyped-call]
-
-    async def _not_too_soon(self) -> None:
-        """
-        A task that resumes too soon is marked failed by the scheduler.
-
-        The supervisor of the process that deferred may report its end a whole heartbeat later, and that
-        report would hit the task as it is queued again.
-        """
-        from airflow.configuration import conf
-
-        margin = conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2
-        await asyncio.sleep(max(0.0, self.deferred_at + margin - time.time()))
 
     def _lost(self, why: str) -> SessionRecord:
         result = AgentResult(session_id=self.session_id, is_error=True, subtype="interrupted", error=why)
