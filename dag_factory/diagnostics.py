@@ -10,7 +10,8 @@ from typing import Literal
 
 from cis_provider.errors import SpecError
 
-#: Every code there is. A code keeps its meaning for ever; a new kind of mistake gets a new one.
+#: Every code there is; those with a W are warnings, and the DAG is built. A code keeps its meaning for ever; a
+#: new kind of mistake gets a new one.
 CODES: dict[str, str] = {
     "F001": "the file cannot be read",
     "F002": "no YAML, or no JSON",
@@ -46,6 +47,7 @@ CODES: dict[str, str] = {
     "F302": "an output pasted into a shell command",
     "F303": "an output of an agent that is no dependency",
     "F304": "an unknown Jinja filter or test",
+    "W201": "a warning: a triggerer with too few places for the DAG",
     "F901": "Airflow refused the DAG",
     "F902": "the validator failed, which is a mistake of ours",
 }
@@ -71,6 +73,11 @@ class Diagnostic:
     code: str
     message: str
     hint: str = ""
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the DAG can be built all the same."""
+        return self.code.startswith("W")
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.col}" if self.line else self.file
@@ -107,7 +114,7 @@ def render(diagnostics: Iterable[Diagnostic], style: Format = "text") -> str:
 def _github(d: Diagnostic) -> str:
     text = d.message + (f" ({d.hint})" if d.hint else "")
     place = f"file={_property(d.file)},line={max(d.line, 1)},col={max(d.col, 1)},title={d.code}"
-    return f"::error {place}::{_data(text)}"
+    return f"::{'warning' if d.is_warning else 'error'} {place}::{_data(text)}"
 
 
 def _data(text: str) -> str:

@@ -57,6 +57,41 @@ def topological(graph: Graph) -> list[str]:
     return order
 
 
+def width(graph: Graph) -> int:
+    """
+    How many agents can be at work at once, at most: so many of which none waits for another.
+
+    By Dilworth's theorem that is the number of chains that all agents can be strung on. An agent that gets
+    one before it for its own goes on a chain; who gets none begins one.
+
+    :raises ValueError: The graph has a cycle.
+    """
+    before = ancestors(graph)
+    got: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    return sum(not _gets_one(name, before, got, owner) for name in before)
+
+
+def _gets_one(
+    start: str, before: Mapping[str, frozenset[str]], got: dict[str, str], owner: dict[str, str]
+) -> bool:
+    """Give ``start`` an agent before it; others that have theirs already may get another one."""
+    wanted_by: dict[str, str] = {}
+    queue = [start]
+    for name in queue:
+        for earlier in before[name] - wanted_by.keys():
+            wanted_by[earlier] = name
+            if earlier in owner:
+                queue.append(owner[earlier])
+                continue
+            free: str | None = earlier
+            while free is not None:
+                name = wanted_by[free]
+                owner[free], got[name], free = name, free, got.get(name)
+            return True
+    return False
+
+
 def _shortest_cycle(graph: Graph, start: str, members: set[str]) -> list[str]:
     came_from: dict[str, str] = {}
     queue = [start]

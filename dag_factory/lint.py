@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dag_factory.diagnostics import Diagnostic
 from dag_factory.folder import check_file, read_folder
 from dag_factory.placeholders import Lookup
 from dag_factory.scope_settings import read_rules
+from dag_factory.trigger_places import configured, remedy, shortage
+from dag_factory.validate import Checked
 
 
 def lint_paths(paths: Iterable[str | Path], *, lookup: Lookup = os.environ.get) -> list[Diagnostic]:
     """
-    Mistakes in CIS files, sorted by file and place.
+    Mistakes in CIS files, and warnings, sorted by file and place.
 
     :param paths: A file is taken for a CIS file whatever is in it; below a folder, every CIS file is
         looked at. One DAG id, or one scope on two nodes, in two files of one folder is a mistake, too.
@@ -22,14 +24,18 @@ def lint_paths(paths: Iterable[str | Path], *, lookup: Lookup = os.environ.get) 
     """
     found: list[Diagnostic] = []
     rules = read_rules()
+    places, _where = configured()
     for given in paths:
         path = Path(given)
         if path.is_dir():
-            found.extend(_lint_folder(path, lookup))
+            checked = [one.checked for one in read_folder(path, lookup=lookup)]
         else:
-            found.extend(check_file(path, shown_as=str(given), lookup=lookup, rules=rules).diagnostics)
+            checked = [check_file(path, shown_as=str(given), lookup=lookup, rules=rules)]
+        for one in checked:
+            found += (*one.diagnostics, *_warnings(one, places))
     return sorted(set(found))
 
 
-def _lint_folder(folder: Path, lookup: Lookup) -> list[Diagnostic]:
-    return [mistake for found in read_folder(folder, lookup=lookup) for mistake in found.checked.diagnostics]
+def _warnings(checked: Checked, places: int) -> Iterator[Diagnostic]:
+    if checked.spec is not None and (words := shortage(checked.spec, places)):
+        yield Diagnostic(checked.file, *checked.name_place, "W201", words, remedy([checked.spec]))

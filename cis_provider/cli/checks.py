@@ -200,6 +200,23 @@ def _triggerer() -> Check:
     return Check("triggerer", "warn", found, "start one here: airflow triggerer (with this CIS_HOME)")
 
 
+def trigger_places() -> Iterator[Check]:
+    if named_url() or not paths.dags_dir().is_dir():
+        return
+    from dag_factory.folder import read_folder
+    from dag_factory.trigger_places import configured, remedy, shortage
+
+    places, where = configured()
+    specs = [one.checked.spec for one in read_folder(paths.dags_dir()) if one.checked.spec is not None]
+    short = [spec for spec in specs if shortage(spec, places)]
+    if short:
+        first = f"{short[0].name}: {shortage(short[0], places)}"
+        more = f" (and {len(short) - 1} more DAGs)" if len(short) > 1 else ""
+        yield Check("trigger places", "warn", first + more, remedy(short))
+    else:
+        yield Check("trigger places", "ok", f"{places} ({where})")
+
+
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -222,4 +239,5 @@ _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     ports,
     node,
     airflow,
+    trigger_places,
 )

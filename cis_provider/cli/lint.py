@@ -32,7 +32,7 @@ def lint(
     ] = (Format.TEXT),
     as_json: JsonOption = False,
 ) -> None:
-    """Check CIS files; exits with 1 when there is a mistake."""
+    """Check CIS files; exits with 1 when there is a mistake. Warnings (W...) are none."""
     from cis_provider.errors import UsageError
     from dag_factory.diagnostics import render
     from dag_factory.lint import lint_paths
@@ -44,9 +44,10 @@ def lint(
     chosen = Format.JSON if as_json else style
     if found or chosen is Format.JSON:
         say(render(found, chosen.value))
-    if found:
-        places = len({diagnostic.file for diagnostic in found})
-        note(f"{_count(len(found), 'mistake')} in {_count(places, 'file')}")
+    mistakes = [diagnostic for diagnostic in found if not diagnostic.is_warning]
+    if mistakes:
+        places = len({diagnostic.file for diagnostic in mistakes})
+        note(f"{_count(len(mistakes), 'mistake')} in {_count(places, 'file')}")
         raise typer.Exit(1)
     if chosen is Format.TEXT:
         note("no mistakes")

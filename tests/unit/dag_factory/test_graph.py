@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag_factory.graph import ancestors, find_cycles, topological
+from dag_factory.graph import ancestors, find_cycles, topological, width
 
 
 @st.composite
@@ -56,3 +56,29 @@ def test_a_chain_of_thousands_is_no_problem() -> None:
     assert find_cycles(graph) == []
     graph["n0"] = ["n4999"]
     assert len(find_cycles(graph)[0]) == 5001
+
+
+# --- width -----------------------------------------------------------------------------------------------
+
+
+def _widest_by_trying(graph: dict[str, list[str]]) -> int:
+    before = ancestors(graph)
+    names = list(graph)
+    best = 0
+    for chosen in range(1 << len(names)):
+        some = [name for place, name in enumerate(names) if chosen >> place & 1]
+        if all(a not in before[b] for a in some for b in some):
+            best = max(best, len(some))
+    return best
+
+
+@given(st.lists(st.sets(st.integers(0, 7)), min_size=1, max_size=8))
+def test_the_width_is_the_largest_number_that_can_run_at_once(deps: list[set[int]]) -> None:
+    graph = {str(n): [str(dep) for dep in before if dep < n] for n, before in enumerate(deps)}
+    assert width(graph) == _widest_by_trying(graph)
+
+
+def test_a_long_chain_is_one_wide_and_costs_little() -> None:
+    chain = {str(n): [str(n - 1)] if n else [] for n in range(600)}
+    assert width(chain) == 1
+    assert width({str(n): [] for n in range(600)}) == 600

@@ -352,7 +352,7 @@ def test_a_type_of_another_package_is_known(complaints: Complaints, monkeypatch:
 
 def test_every_code_that_is_used_is_described() -> None:
     root = Path(dag_factory.__file__).parent
-    used = {code for file in root.glob("*.py") for code in re.findall(r'"(F\d{3})"', file.read_text())}
+    used = {code for file in root.glob("*.py") for code in re.findall(r'"([FW]\d{3})"', file.read_text())}
     assert used == set(CODES)
 
 
