@@ -11,6 +11,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,9 @@ from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.wire.messages import Changed, Finished, Progress
 from cis_provider.workspaces.manager import claim_path
+
+#: Of the blockages that are over, the last of them stand in a record.
+_SETTLED = 20
 
 
 class SessionBook:
@@ -210,15 +214,32 @@ class SessionBook:
         record = self._alive.get(progress.session_id)
         if record is None:
             return
-        before = (record.state, record.resting, record.blockage)
+        before = _lasting(record)
         record.resting, record.blockage = progress.resting, progress.blockage
+        # While a session is made ready, or just ends, its worker says nothing of what was settled before.
+        record.settled = progress.settled or record.settled
+        record.attached = progress.attached
         record.waiting_for = progress.waiting_for
         record.state = SessionState(progress.state)
         record.pid, record.workspace = progress.pid, progress.workspace
         record.started_at = progress.started_at
         record.last_line, record.output_bytes = progress.last_line, progress.output_bytes
-        if before != (record.state, record.resting, record.blockage):
+        if before != _lasting(record):
             self.store.update(record)
+        self._wake(record.session_id)
+
+    def put_back(self, record: SessionRecord) -> None:
+        """Its worker was lost while it waited: it begins again, the same session, as soon as it has a place."""
+        again = {
+            "state": SessionState.QUEUED,
+            "waiting_for": "",
+            "resting": False,
+            "blockage": None,
+            "attached": "",
+            "pid": 0,
+            "resumed": record.resumed + 1,
+        }
+        self._change(record, again)
         self._wake(record.session_id)
 
     def take(self, record: SessionRecord, finished: Finished) -> None:
@@ -230,32 +251,43 @@ class SessionBook:
     def fail(self, record: SessionRecord, subtype: Subtype, error: str) -> None:
         """It ends without a worker's word."""
         now = self._clock()
-        result = AgentResult(session_id=record.session_id, is_error=True, subtype=subtype, error=error)
+        result = AgentResult(
+            session_id=record.session_id,
+            is_error=True,
+            subtype=subtype,
+            error=error,
+            answers=record.settled,
+        )
         if subtype == "not_started":
             with contextlib.suppress(OSError):
                 self.store.give_up(Finished(session_id=record.session_id, ended_at=now, result=result))
         self._finish(record, result, now)
 
     def _finish(self, record: SessionRecord, result: AgentResult, ended_at: float) -> None:
-        # On disk first: a record that could not be written has not ended.
         ended = {
             "state": SessionState.ENDED,
             "waiting_for": "",
             "resting": False,
             "blockage": None,
+            "attached": "",
+            "settled": result.answers[-_SETTLED:] or record.settled,
             "pid": 0,
             "ended_at": ended_at,
             "result": result,
             "workspace": result.workspace or record.workspace,
         }
-        self.store.update(msgspec.structs.replace(record, **ended))
-        for name, value in ended.items():
-            setattr(record, name, value)
+        self._change(record, ended)
         self._wake(record.session_id)
         self.store.touch_folders(run_of(record), ended_at)
         self.secrets.forget(record.session_id)
         for known in (self._alive, self._sequence, self._claims):
             known.pop(record.session_id, None)
+
+    def _change(self, record: SessionRecord, values: dict[str, Any]) -> None:
+        # On disk first: what could not be written has not happened.
+        self.store.update(msgspec.structs.replace(record, **values))
+        for name, value in values.items():
+            setattr(record, name, value)
 
     def _enter(self, record: SessionRecord, sequence: int, claim: str | None) -> None:
         self._alive[record.session_id] = record
@@ -277,6 +309,11 @@ def place_of(record: SessionRecord) -> Place:
         alone=record.exclusive == "agent",
         resting=record.resting,
     )
+
+
+def _lasting(record: SessionRecord) -> tuple[object, ...]:
+    """What must outlive the coordinator; the rest a worker tells again."""
+    return record.state, record.resting, record.blockage, record.settled
 
 
 def run_of(record: SessionRecord) -> tuple[str, str]:

@@ -323,7 +323,8 @@ class Coordinator:
         self._admit()
 
     def _judge(self, worker: str, alive: set[str]) -> None:
-        judge_missing(self.book, worker, alive=alive, beginning={task.get_name() for task in self._tasks})
+        beginning = {task.get_name() for task in self._tasks}
+        judge_missing(self.book, worker, alive=alive, beginning=beginning, ending=self._stop_reasons)
 
     def _workers_at_work(self) -> set[str]:
         return {record.worker for record in self.book if record.state is not SessionState.QUEUED}

@@ -22,9 +22,10 @@ class OutputLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = 0
         self._tail = b""
-        self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        # What is there already was printed before its worker was lost: the same session goes on.
+        self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self.size = os.fstat(self._fd).st_size
 
     def write(self, chunk: bytes) -> None:
         """

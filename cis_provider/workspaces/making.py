@@ -74,23 +74,24 @@ def _named_folder(request: WorkspaceRequest, slot: Slot, blank: Record) -> Made:
     blank.repo = str(repository.git_dir) if repository else ""
     blank.start_commit = (head(folder) or "") if repository else ""
     if known:
-        if request.rollback and known.unfinished and slot.start.is_dir():
+        if request.rollback and _abandoned(known, blank) and slot.start.is_dir():
             roll_back_folder(slot, folder)
         blank.start_commit, blank.created = known.start_commit, known.created
-    return _finish(slot, blank, keep_start=request.rollback)
+    return _finish(slot, blank, keep_start=request.rollback and not _same_session(known, blank))
 
 
 def _own_folder(slot: Slot, blank: Record, *, source: str, copy_of: Path | None) -> Made:
     slot, known = _find(slot, source)
     blank.source, blank.path, blank.created = source, str(slot.folder), True
-    if known and blank.rollback and slot.start.is_dir() and (known.unfinished or not slot.folder.exists()):
+    undo = known and (_abandoned(known, blank) or not slot.folder.exists())
+    if undo and blank.rollback and slot.start.is_dir():
         roll_back_folder(slot, slot.folder)
     if copy_of and not slot.folder.exists():
         record.write(slot, blank)
         copy_tree(copy_of, slot.folder)
     else:
         slot.folder.mkdir(parents=True, exist_ok=True)
-    return _finish(slot, blank, keep_start=blank.rollback)
+    return _finish(slot, blank, keep_start=blank.rollback and not _same_session(known, blank))
 
 
 def _worktree(request: WorkspaceRequest, slot: Slot, blank: Record) -> Made:
@@ -161,7 +162,7 @@ def _same_worktree(slot: Slot, known: Record, blank: Record) -> Made | None:
         move_tree(slot.folder, unused(slot.failed))  # the agent took its ".git" away; nothing is lost
     if not slot.folder.exists() and not bring_back_worktree(repository, slot.folder, known.branch, slot.root):
         return None
-    if blank.rollback and known.unfinished:
+    if blank.rollback and _abandoned(known, blank):
         roll_back_worktree(repository, slot.folder, known.branch, known.start_commit)
     for field in ("path", "created", "repo", "branch", "start_commit", "note"):
         setattr(blank, field, getattr(known, field))
@@ -195,6 +196,16 @@ def _find(slot: Slot, source: str) -> tuple[Slot, Record | None]:
         if known is None or known.source == source:
             return candidate, known
         generation += 1
+
+
+def _same_session(known: Record | None, blank: Record) -> bool:
+    """Whether it goes on after its worker was lost: with what it has done, from where it began."""
+    return known is not None and known.ready and known.session_id == blank.session_id
+
+
+def _abandoned(known: Record, blank: Record) -> bool:
+    """Whether an earlier try left it half done."""
+    return known.unfinished and not _same_session(known, blank)
 
 
 def _finish(slot: Slot, done: Record, *, keep_start: bool) -> Made:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cis_provider import paths
 from cis_provider.errors import InvalidAnswer, StaleAnswer
 from cis_provider.model.blockage import Answer
 from cis_provider.model.on_blocked import OnBlocked
@@ -116,3 +119,71 @@ def test_a_rule_answers_and_nobody_is_asked(asking: Asking) -> None:
     assert ended.result.subtype == "success"
     assert asking.told() == ["git log: no", "rm: no"]
     assert [one.by for one in ended.result.answers] == ["rule:permission: deny"] * 2
+
+
+def test_a_question_outlives_its_worker_and_is_asked_again_in_the_same_conversation(
+    asking: Asking,
+) -> None:
+    session_id = asking.submit("steps run one | run two | say finished")
+    asking.blocked(session_id)
+    asking.answer(session_id, 1)
+    asking.blocked(session_id, 2)
+    asking.node.kill(asking.node.worker_pid())
+    record = asking.blocked(session_id, 3)
+    assert (record.resumed, record.settled[0].by) == (1, "cli:test")
+    with pytest.raises(StaleAnswer, match=r"question 2 waits no more .* worker was lost.* question 3 now"):
+        asking.answer(session_id, 2)
+    asking.answer(session_id, 3)
+    ended = asking.node.ended(session_id)
+    assert ended.result.subtype == "success", ended.result.error
+    assert ended.result.output.strip().endswith("finished")
+    assert asking.told() == ["one: yes", "two: yes"]
+    assert [one.number for one in ended.result.answers] == [1, 2, 3]
+    log = (paths.session_dir(session_id) / "output.log").read_text()
+    assert log.count("shell: one") >= 1, "what was printed before the loss is gone"
+    assert record.output_bytes <= ended.output_bytes == len(log.encode())
+
+
+def test_everything_is_killed_while_blocked_and_the_next_look_brings_the_question_back(
+    asking: Asking,
+) -> None:
+    session_id = asking.submit(
+        "steps run one | say ok", env={"KEY": "${KEY}"}, secrets={"KEY": "test-key-value"}
+    )
+    asking.blocked(session_id)
+    worker, coordinator = asking.node.worker_pid(), asking.node.coordinator_pid()
+    asking.node.kill(coordinator)
+    asking.node.kill(worker)
+    with NodeClient("cli") as client:
+        (record,) = client.sessions(alive=True)
+    assert record.session_id == session_id
+    record = asking.blocked(session_id, 2)
+    assert record.resumed == 1
+    asking.answer(session_id, 2)
+    assert asking.node.ended(session_id).result.subtype == "success"
+    assert asking.told() == ["one: yes"]
+
+
+def test_an_agent_whose_worker_dies_while_it_works_is_interrupted(asking: Asking) -> None:
+    session_id = asking.submit("steps run one | hang")
+    asking.blocked(session_id)
+    asking.answer(session_id, 1)
+    asking.node.wait(session_id, lambda record: bool(record.settled) and record.blockage is None)
+    asking.node.kill(asking.node.worker_pid())
+    ended = asking.node.ended(session_id)
+    assert ended.result.subtype == "interrupted"
+    assert [one.by for one in ended.result.answers] == ["cli:test"]
+
+
+def test_an_end_that_was_asked_for_is_not_undone_by_the_death_of_the_worker(asking: Asking) -> None:
+    session_id = asking.submit("run one")
+    asking.blocked(session_id)
+    worker = asking.node.worker_pid()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with NodeClient("test") as client:
+            client.end(session_id, "its task was cleared")
+    finally:
+        asking.node.kill(worker)
+    ended = asking.node.ended(session_id)
+    assert (ended.result.subtype, ended.resumed) == ("killed", 0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,8 @@ Prepare = Callable[..., PreparedWorkspace]
 
 @pytest.fixture
 def prepare(cis_home: Path) -> Prepare:
-    """``prepare("agent", kind="fresh", run="r1")``."""
+    """``prepare("agent", kind="fresh", run="r1")``; each time for another session, unless one is named."""
+    sessions = itertools.count(1)
 
     def make(
         agent: str,
@@ -65,11 +67,12 @@ def prepare(cis_home: Path) -> Prepare:
         run: str = "r1",
         map_index: int = -1,
         scope: str = "global",
+        session_id: str = "",
         **request,
     ) -> PreparedWorkspace:
         return manager.prepare(
             WorkspaceRequest(**request),
-            session_id="s1",
+            session_id=session_id or f"s{next(sessions)}",
             key=SessionKey(dag, run, agent, map_index),
             node_id="node-a",
             scope=scope,

@@ -191,3 +191,18 @@ def test_a_try_whose_worker_died_is_put_back_before_the_next(prepare, repo, kind
     (made.path / "half").touch()
     again = prepare("a", **request)
     assert again.path == made.path and not (again.path / "half").exists()
+
+
+@pytest.mark.parametrize("kind", ["fresh", "worktree", "folder"])
+def test_a_session_that_goes_on_in_another_worker_finds_what_it_has_done(prepare, repo, kind) -> None:
+    request = {"kind": kind, "rollback": True}
+    if kind == "worktree":
+        request["repo"] = str(repo)
+    if kind == "folder":
+        request["path"] = "named"
+    made = prepare("a", session_id="one", **request)
+    (made.path / "half").touch()
+    again = prepare("a", session_id="one", **request)
+    assert again.path == made.path and (again.path / "half").exists()
+    conclude(again, failed=True)
+    assert not (again.path / "half").exists(), "it is put back to where the session began at first"
