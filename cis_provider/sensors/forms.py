@@ -79,17 +79,27 @@ def read_answer(
     known = labels(blockage, number)
     if len(chosen) != 1 or chosen[0] not in known:
         return None
-    user = response.get("responded_by_user") or {}
-    words = (response.get("params_input") or {}).get(WORDS) or ""
-    if isinstance(words, Mapping):
-        words = words.get("value") or ""
     return Answer(
         number=blockage.number,
         option=known[chosen[0]],
-        text=str(words).strip() if blockage.free_text else "",
-        by=f"ui:{user.get('name') or user.get('id') or 'unknown'}",
+        text=words_of(response) if blockage.free_text else "",
+        by=who(response),
         id=answer_id,
     )
+
+
+def words_of(response: Mapping[str, Any]) -> str:
+    """The words in a filled-in form."""
+    words = (response.get("params_input") or {}).get(WORDS) or ""
+    if isinstance(words, Mapping):
+        words = words.get("value") or ""
+    return str(words).strip()
+
+
+def who(response: Mapping[str, Any]) -> str:
+    """Who filled a form in."""
+    user = response.get("responded_by_user") or {}
+    return f"ui:{user.get('name') or user.get('id') or 'unknown'}"
 
 
 def closing_words(settled: Settled | None, number: int) -> tuple[str, dict[str, Any]]:

@@ -114,7 +114,7 @@ class InterventionTrigger(BaseTrigger):
 
     async def _waking(self, why: str, number: int, session_id: str) -> dict[str, Any]:
         # A try before this one may have asked, and may have been answered.
-        response = await supervisor.form_response(self._ti_id)
+        response = await self._response()
         return {why: number, "session_id": session_id, "response": response}
 
     def _is_asked(self, one: Waiting) -> bool:
@@ -122,10 +122,16 @@ class InterventionTrigger(BaseTrigger):
 
     async def _answer(self) -> dict[str, Any] | None:
         """An answer that came while no trigger was there, or that is to be delivered again."""
-        response = await supervisor.form_response(self._ti_id)
+        response = await self._response()
         if response is None or not is_of_form(response["chosen_options"], self.asked_as):
             return None
         return {"blocked": self.number, "session_id": self.session_id, "response": response}
+
+    async def _response(self) -> dict[str, Any] | None:
+        try:
+            return await supervisor.form_response(self._ti_id)
+        except supervisor.NoForm:
+            return None
 
     async def _close(self, agent: Agent) -> None:
         """The question is over, whatever ended it: take its form away."""

@@ -19,6 +19,10 @@ _AT_ONCE = 50
 _NO_MATTER = frozenset({404, 409})
 
 
+class NoForm(Exception):
+    """The task instance never showed a form."""
+
+
 async def task_states(
     dag_id: str, task_ids: Collection[str], run_ids: Collection[str]
 ) -> dict[str, dict[str, str | None]]:
@@ -47,17 +51,19 @@ async def task_states(
 
 async def form_response(ti_id: UUID) -> dict[str, Any] | None:
     """
-    What a human has filled into the form of a task instance; ``None`` while nobody has, or there is no form.
+    What a human has filled into the form of a task instance; ``None`` while nobody has.
 
     The same as the event of a task that is resumed by such a form.
+
+    :raises NoForm: There is none.
     """
     from airflow.sdk.execution_time.comms import GetHITLDetailResponse
 
     try:
         reply = await _ask(GetHITLDetailResponse(ti_id=ti_id))
     except AirflowRuntimeError as error:
-        if _status(error) in _NO_MATTER:
-            return None
+        if _status(error) == 404:
+            raise NoForm from None
         raise
     if not reply.response_received:
         return None
