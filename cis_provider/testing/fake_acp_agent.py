@@ -55,6 +55,7 @@ class Agent:
         for line in sys.stdin:
             message = json.loads(line)
             if "method" not in message:
+                self.note({"reply": message["id"], "pid": os.getpid()})
                 with self._answered:
                     self._answers[message["id"]] = message.get("result")
                     self._answered.notify_all()

@@ -3,7 +3,7 @@ Kills a process at a named place, for tests of recovery.
 
 On ``PYTHONPATH`` of every process of a node and of its Airflow. ``$TEST_FAULT_PLACES`` lists functions as
 ``module:qualified.name``, separated by spaces; each is wrapped when its module is imported. Nothing happens
-until the file ``$TEST_FAULT`` names one of them: ``before PLACE`` or ``after PLACE``. Whoever gets there
+until there is a file ``before PLACE`` or ``after PLACE`` in the folder ``$TEST_FAULTS``. Whoever gets there
 first takes the file away and is killed, as by ``kill -9``, so that a fault happens once.
 """
 
@@ -21,15 +21,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_FAULT = Path(os.environ.get("TEST_FAULT", ""))
+_FAULTS = Path(os.environ.get("TEST_FAULTS", ""))
 
 
 def _die(when: str, place: str) -> None:
     try:
-        if _FAULT.read_text(encoding="utf-8").strip() != f"{when} {place}":
-            return
         # One process alone can take it away.
-        _FAULT.rename(f"{_FAULT}.{os.getpid()}")
+        (_FAULTS / f"{when} {place}").unlink()
     except OSError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
@@ -90,7 +88,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-if "TEST_FAULT" in os.environ:
+if "TEST_FAULTS" in os.environ:
     _places: dict[str, list[str]] = {}
     for _place in os.environ.get("TEST_FAULT_PLACES", "").split():
         _module, _, _name = _place.partition(":")
