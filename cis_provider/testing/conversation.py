@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from cis_provider.errors import AgentError, StaleAnswer
 from cis_provider.model.blockage import Answer
-from cis_provider.runtimes.base import Conversation, ConversationRuntime, Setting
+from cis_provider.runtimes.base import Conversation, ConversationRuntime, Launch, Setting
 from cis_provider.runtimes.events import Blocked, Ended, Event, Started, TurnEnded, Unblocked
 
 
@@ -35,6 +35,10 @@ class ScriptedRuntime(ConversationRuntime):
         self.prompt_limit = limit  # type: ignore[misc]
         self.deaf = False
         """Whether interrupts are ignored."""
+        self.launch: Launch | None = None
+        """How a human goes on in its terminal interface."""
+        self.refuse_answer: AgentError | None = None
+        """Raised instead of taking an answer."""
 
     def open(self, setting: Setting) -> ScriptedConversation:
         return ScriptedConversation(self, setting)
@@ -83,6 +87,8 @@ class ScriptedConversation(Conversation):
     async def answer(self, answer: Answer) -> None:
         if answer.number != self._waiting:
             raise StaleAnswer(f"question {answer.number} waits no more")
+        if self._runtime.refuse_answer:
+            raise self._runtime.refuse_answer
         self._runtime.answers.append(answer)
         self._waiting = None
         self._events.put_nowait(Unblocked(number=answer.number))
@@ -91,6 +97,9 @@ class ScriptedConversation(Conversation):
     async def interrupt(self) -> None:
         if not self._runtime.deaf:
             self._events.put_nowait(TurnEnded(stop_reason="cancelled"))
+
+    def terminal(self) -> Launch | None:
+        return self._runtime.launch
 
     async def stop(self) -> None:
         if self._running:
