@@ -20,6 +20,9 @@ from dag_factory.plan import DagPlan, TaskPlan
 #: computes the next run anew, and one between the due time and the scheduler's next look would lose it.
 _FIRST_RUN_LATENESS = datetime.timedelta(minutes=1)
 
+#: What Airflow says of the group of tasks that ask.
+_ASLEEP = "Asleep; asks humans what the agents want to know"
+
 #: Schedules that Airflow has classes of their own for.
 _NO_CRON = (None, "@once", "@continuous")
 
@@ -32,7 +35,11 @@ def build_dag(plan: DagPlan, *, file: Path | None = None) -> CisDag:
     """
     dag = CisDag(plan.dag_id, **_dag_arguments(plan))
     dag.cis_file = file
-    groups = {name: TaskGroup(name, dag=dag) for name in {task.group for task in plan.tasks} if name}
+    groups = {
+        name: TaskGroup(name, dag=dag, tooltip=_ASLEEP)
+        for name in {task.group for task in plan.tasks}
+        if name
+    }
     tasks = {task.task_id: _task(task, dag, groups.get(task.group)) for task in plan.tasks}
     for task in plan.tasks:
         if task.upstream:

@@ -8,7 +8,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cis_provider.cli.replies import Reply, choices, question_lines, reply_to
+from cis_provider.cli.questions import WORDS_FIELD, words_label
+from cis_provider.cli.replies import Reply, question_lines, reply_to
 from cis_provider.cli.runs import resolve_agent
 from cis_provider.cli.screen import note, say, say_json
 from cis_provider.cli.words import duration
@@ -95,7 +96,15 @@ def find_blocked(view: RunView, agent: str | None) -> Row:
         mine = named
     else:
         ids = {row.id: row.agent for row in view.agents}
-        task_id = resolve_agent(agent, ids, view.run)
+        try:
+            task_id = resolve_agent(agent, ids, view.run)
+        except UsageError as error:
+            if len(blocked) != 1:
+                raise
+            hint = (
+                f"an answer stands behind the agent: `cis dag answer {view.run} {blocked[0].title} {agent!r}`"
+            )
+            raise UsageError(f"{error}; {hint}") from None
         mine = [row for row in view.agents if row.agent == task_id]
     waiting = [row for row in mine if row in blocked]
     if not waiting:
@@ -197,11 +206,8 @@ def _to_airflow(gather: Gatherer, row: Row, blockage: Blockage, reply: Reply) ->
 
 def _form(blockage: Blockage, reply: Reply) -> tuple[list[str], dict[str, Any]]:
     """How Airflow takes an answer: an option at least, and what was filled in."""
-    if reply.option is None:
-        raise UsageError(
-            f"an option must be chosen beside the words: OPTION --text TEXT; {choices(blockage)}"
-        )
-    return [reply.option.id], {"text": reply.text} if reply.text else {}
+    words = {WORDS_FIELD: reply.text} if reply.text else {}
+    return [reply.option.id if reply.option else words_label(blockage)], words
 
 
 def _question(row: Row, blockage: Blockage) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def dag_status(gather: Gatherer, dag_id: str) -> DagStatus:
 def print_list(dags: list[DagLine], failures: list[Failure], *, with_status: bool) -> None:
     """As ``list`` prints them."""
     if dags and with_status:
-        heads = ("DAG", "SCOPE", "NODE", "STATE", "RUNNING", "QUEUED", "WAITING", "LAST RUN")
+        heads = ("DAG", "SCOPE", "NODE", "STATE", "RUNNING", "BLOCKED", "QUEUED", "WAITING", "LAST RUN")
         table(heads, [_status_line(dag) for dag in dags], last_is_long=True)
     elif dags:
         lines = [(dag.dag_id, _schedule(dag), _next(dag), _last(dag), dag.description) for dag in dags]
@@ -174,7 +174,7 @@ def _status_line(dag: DagLine) -> tuple[str, ...]:
         ", ".join(dag.scopes or ()),
         ", ".join(dag.nodes or ()),
         dag.latest.state if dag.latest else "never run",
-        *(str(agents.get(word, 0)) for word in ("running", "queued", "waiting")),
+        *(str(agents.get(word, 0)) for word in ("running", "blocked", "queued", "waiting")),
         dag.latest.run if dag.latest else "",
     )
 

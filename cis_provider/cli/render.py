@@ -81,7 +81,7 @@ def open_questions(table: Table, rows: Sequence[Row], console: Console) -> Rende
         words = Text.assemble((f"\n{row.run} {row.title}", STYLES["blocked"]), (f"  {lines[0]}", "bold"))
         for line in lines[1:]:
             words.append(f"\n{line}")
-        words.append(f"\n  cis dag answer {row.run} {row.title}", style="dim")
+        words.append(f"\n  answer it: cis dag answer {row.run} {row.title}", style="dim")
         words.no_wrap, words.overflow = True, "ellipsis"
         parts.append(words)
     return Group(*parts)
@@ -146,7 +146,9 @@ class LiveRun:
         parts: list[RenderableType] = [self._title(view), grid]
         if rest:
             parts.append(Text(f"  … {rest}", style="dim"))
-        parts += [Text(f"  {words}", style=STYLES["blocked"]) for words in how_to_answer(view.agents)[:1]]
+        parts += [
+            Text(f"  answer it: {one}", style=STYLES["blocked"]) for one in how_to_answer(view.agents)[:1]
+        ]
         if self._trouble:
             parts.append(Text(self._trouble, style="yellow"))
         return Group(*parts)

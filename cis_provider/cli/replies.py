@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from cis_provider.errors import UsageError
-from cis_provider.model.blockage import ENDS_BY_ITSELF, Blockage, Option
+from cis_provider.model.blockage import ENDS_BY_ITSELF, Blockage, BlockageKind, Option
 from cis_provider.model.deciding import find_option
 from cis_provider.model.text import plain_text
 
@@ -59,7 +59,9 @@ def question_lines(blockage: Blockage) -> list[str]:
     for place, option in enumerate(blockage.options, 1):
         lines.append(f"  {place:{room}}  {_one_line(option.label)}")
     if blockage.free_text:
-        lines.append(f"  {'or' if blockage.options else 'Answer with'} words of your own")
+        # Whoever tells it something else has not agreed.
+        no = ", which mean no" if blockage.kind is BlockageKind.PERMISSION else ""
+        lines.append(f"  {'or' if blockage.options else 'Answer with'} words of your own{no}")
     return lines
 
 

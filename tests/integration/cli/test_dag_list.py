@@ -32,10 +32,10 @@ def ids(cis: Any, *words: str) -> list[str]:
 
 def test_status_counts_agents_of_all_runs_that_have_not_ended(cis: Any, dags: Any) -> None:
     assert cis("dag", "list", "--status").stdout.splitlines() == [
-        "DAG     SCOPE          NODE      STATE       RUNNING   QUEUED   WAITING   LAST RUN",
-        "app     project:app    default   running     1         1        2         other",
-        "shop    project:shop   big       success     0         0        0         shop",
-        "notes                  default   never run   0         0        0",
+        "DAG     SCOPE          NODE      STATE       RUNNING   BLOCKED   QUEUED   WAITING   LAST RUN",
+        "app     project:app    default   running     1         0         1        2         other",
+        "shop    project:shop   big       success     0         0         0        0         shop",
+        "notes                  default   never run   0         0         0        0",
     ]
     (app, _, notes) = cis.json("dag", "list", "--status")["dags"]
     assert app["agents"] == {"running": 1, "queued": 1, "waiting": 2}

@@ -90,7 +90,7 @@ def test_a_question_is_shown_whole_and_without_escape_codes() -> None:
         "",
         "  1  Yes",
         "  2  No, tell Claude what to do",
-        "  or words of your own",
+        "  or words of your own, which mean no",
     ]
 
 
