@@ -13,6 +13,7 @@ from cis_provider.runtimes.base import Launch, Setting
 from cis_provider.runtimes.claude import ClaudeRuntime
 from cis_provider.runtimes.events import (
     Output,
+    Started,
     ToolCall,
     Usage,
 )
@@ -169,3 +170,12 @@ async def test_the_longest_prompt_that_the_runtime_promises_is_taken(
     server.push(text("Read."))
     talk = await claude.begin(server)
     assert (await talk.turn("x" * ClaudeRuntime.prompt_limit)).text == "Read."
+
+
+async def test_its_start_is_told_once_with_model_and_version(claude: Place, server: ModelServer) -> None:
+    talk = await claude.begin(server)
+    await talk.turn("One.")
+    await talk.turn("Two.")
+    (started,) = talk.of(Started)
+    assert started.conversation_id == talk.conversation.conversation_id
+    assert started.model and started.version[0].isdigit()

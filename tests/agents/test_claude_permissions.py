@@ -167,3 +167,27 @@ async def test_several_questions_take_a_line_each(claude: Place) -> None:
             await talk.conversation.answer(Answer(number=asked.number, text="Red\nHuge"))
             await talk.until(TurnEnded)
         assert "Huge" in whole(server)
+
+
+async def test_a_plan_changes_nothing_and_says_what_was_refused(claude: Place, server: ModelServer) -> None:
+    write = tool("Write", {"file_path": str(claude.workspace / "made"), "content": "x"})
+    server.push(write, tool("ExitPlanMode", {"plan": "1. Write."}), text("The plan: write."))
+    talk = await claude.begin(server, permissions=Permissions(policy="plan"))
+    end = await talk.turn("Write it.")
+    assert (end.stop_reason, end.text) == ("end_turn", "The plan: write.")
+    assert end.denied == (f"Write: {claude.workspace / 'made'}",)
+    assert not (claude.workspace / "made").exists()
+    assert "plan is all that is wanted" in whole(server, 1)
+    assert "Write the whole plan as your answer" in whole(server, 2)
+
+
+async def test_who_plans_may_read_anywhere_and_ask(claude: Place, server: ModelServer) -> None:
+    outside = claude.folder / "outside.txt"
+    outside.write_text("what is there")
+    read = tool("Read", {"file_path": str(outside)})
+    server.push(read, tool("AskUserQuestion", {"questions": [QUESTION]}), text("Blue."))
+    talk = await claude.begin(server, permissions=Permissions(policy="plan"))
+    await talk.conversation.send("Plan.")
+    assert (await talk.choose("Blue")).kind is BlockageKind.QUESTION
+    assert (await talk.end_of_turn()).denied == ()
+    assert "what is there" in whole(server, 1)

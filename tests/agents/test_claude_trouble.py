@@ -86,7 +86,7 @@ async def test_a_program_that_is_killed_in_its_first_turn_can_be_resumed(claude:
         async with claude.talk(server) as talk:
             await talk.conversation.send("The word is heron.")
             await asyncio.to_thread(server.wait_for, 1)
-            await _stored(claude, "The word is heron.")
+            await claude.written("projects/*/*.jsonl", "The word is heron.")
             os.kill(claude.pids[-1], signal.SIGKILL)
             await talk.until(Ended)
             conversation_id = talk.conversation.conversation_id
@@ -94,14 +94,6 @@ async def test_a_program_that_is_killed_in_its_first_turn_can_be_resumed(claude:
         async with claude.talk(server, conversation_id) as talk:
             await talk.turn("Go on.")
         assert "The word is heron." in whole(server)
-
-
-async def _stored(claude: Place, words: str) -> None:
-    """Claude Code writes a prompt down 0.1 s after it has asked the model; before that it is lost."""
-    async with asyncio.timeout(10):
-        files = claude.folder / "home"
-        while not any(words in file.read_text() for file in files.rglob("projects/*/*.jsonl")):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)  # a file of another program: nothing tells when it grows
 
 
 async def test_a_program_that_is_killed_before_it_wrote_anything_down_says_what_is_lost(

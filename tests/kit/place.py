@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,6 +73,17 @@ class Place:
             yield talk
         finally:
             await talk.conversation.stop()
+
+    async def written(self, files: str, words: str) -> None:
+        """
+        Wait until the program has written words down. Claude Code does so 0.1 to 0.3 s after it has asked the
+        model, or answered; before that they are lost with it.
+
+        :param files: A pattern of files in its home.
+        """
+        async with asyncio.timeout(10):
+            while not any(words in file.read_text() for file in self.home.rglob(files)):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)  # a file of another program: nothing tells when it grows
 
     async def close(self) -> None:
         """

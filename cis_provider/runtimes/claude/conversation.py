@@ -16,6 +16,7 @@ from cis_provider.errors import PermanentAgentError, StaleAnswer, TransientAgent
 from cis_provider.model.blockage import Answer
 from cis_provider.runtimes.base import Conversation, Launch, Setting
 from cis_provider.runtimes.claude import program
+from cis_provider.runtimes.claude.planning import decision
 from cis_provider.runtimes.claude.requests import blockage_of, response_to
 from cis_provider.runtimes.events import Blocked, Ended, Event, Started, Unblocked
 from cis_provider.runtimes.process import AgentProcess, spawn
@@ -58,6 +59,7 @@ class ClaudeConversation(Conversation):
         self._reading: asyncio.Task[None] | None = None
         self._asked: dict[int, _Asked] = {}
         self._numbers = itertools.count(1)
+        self._verbatim = True
         self._stopped = False
         self._over = False
 
@@ -91,6 +93,7 @@ class ClaudeConversation(Conversation):
             kind = TransientAgentError if code is not None and code > 128 else PermanentAgentError
             raise kind(f"Claude Code ended with exit code {code} before it was ready: {words}") from error
         model, version = await self._sdk.described(self._client)
+        self._verbatim = bool(version)
         self._events.put_nowait(
             Started(conversation_id=self._id, model=self._setting.options.model or model, version=version)
         )
@@ -103,6 +106,9 @@ class ClaudeConversation(Conversation):
             raise PermanentAgentError(
                 f"the prompt is {size} bytes as JSON, and Claude Code takes {MESSAGE_BYTES}: shorten it"
             )
+        if not self._verbatim and prompt.lstrip().startswith("/"):
+            # 2.1.197, which tells no version, would look for a command of that name, and end the turn as if well.
+            prompt = f"Task:\n{prompt}"
         reader.begin_turn()
         try:
             await client.query(prompt)
@@ -121,10 +127,10 @@ class ClaudeConversation(Conversation):
         asked = self._asked.get(answer.number)
         if asked is None:
             raise StaleAnswer(f"question {answer.number} waits no more: nothing was delivered")
-        request, decision = asked
+        request, answered = asked
         response = response_to(request, answer)
         del self._asked[answer.number]
-        decision.set_result(response)
+        answered.set_result(response)
         self._events.put_nowait(Unblocked(number=answer.number))
 
     async def interrupt(self) -> None:
@@ -176,12 +182,15 @@ class ClaudeConversation(Conversation):
         self._end(process.last_words or "Claude Code ended by itself, without a word")
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        planning = self._setting.options.permissions.policy == "plan"
+        if planning and (decided := decision(request)) is not None:
+            return decided
         number = next(self._numbers)
-        decision: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._asked[number] = request, decision
+        answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = request, answered
         self._events.put_nowait(Blocked(blockage=blockage_of(request, number, time.time())))
         try:
-            return await decision
+            return await answered
         finally:
             # Still there: it was cancelled by Claude Code, not answered.
             if self._asked.pop(number, None) and not self._over:

@@ -22,6 +22,7 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
+from cis_provider.runtimes.claude.planning import EXIT
 from cis_provider.runtimes.claude.requests import title_of
 from cis_provider.runtimes.events import (
     ErrorClass,
@@ -135,6 +136,8 @@ class Reader:
         denied = tuple(
             title_of(str(one.get("tool_name") or "tool"), one.get("tool_input") or {})
             for one in message.permission_denials or ()
+            # A plan that was handed in is no work that was denied.
+            if one.get("tool_name") != EXIT
         )
         # "success" with is_error: a failed call of the API ends like that.
         if message.is_error or message.subtype.startswith("error"):

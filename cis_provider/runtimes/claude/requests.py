@@ -40,10 +40,17 @@ def blockage_of(request: Mapping[str, Any], number: int, now: float) -> Blockage
         title=title_of(name, arguments),
         detail=_detail(name, arguments),
         tool=name,
+        subjects=_subjects(arguments),
         options=(_ALLOW, *lasting, _DENY),
         free_text=True,
         since=now,
     )
+
+
+def _subjects(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """What patterns such as ``Bash(git *)`` and ``Edit(src/*)`` are held against."""
+    found = (arguments.get(key) for key in ("command", "file_path", "notebook_path", "url"))
+    return next(((one,) for one in found if isinstance(one, str) and one), ())
 
 
 def response_to(request: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
