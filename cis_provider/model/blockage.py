@@ -53,6 +53,7 @@ class Blockage(msgspec.Struct, frozen=True, kw_only=True):
     :param title: One line: what it wants.
     :param detail: All of it: the command, the diff, the screen as text.
     :param tool: Name of the tool it asks for, where it is one.
+    :param names: Other names by which patterns call that tool, in small letters.
     :param subjects: What patterns are held against: the command, or the files; empty: it cannot be told.
     :param options: The agent's own; empty where only free text is an answer.
     :param free_text: Whether it takes words of one's own.
@@ -65,6 +66,7 @@ class Blockage(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     detail: str = ""
     tool: str = ""
+    names: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     free_text: bool = False

@@ -104,11 +104,11 @@ def decide(blockage: Blockage, rules: OnBlocked, *, nudged: bool = False) -> Ans
         case BlockageKind.QUESTION if rules.question == "answer" and rules.answer:
             return _question(blockage, rules.answer)
         case BlockageKind.LOGIN if rules.login == "fail":
-            return _by_rule(blockage, "login: fail", find_option(blockage.options, STOP))
+            return _by_rule(blockage, "login: fail", _own(blockage, STOP))
         case BlockageKind.STALLED if rules.stalled == "fail":
-            return _by_rule(blockage, "stalled: fail", find_option(blockage.options, STOP))
+            return _by_rule(blockage, "stalled: fail", _own(blockage, STOP))
         case BlockageKind.STALLED if rules.stalled == "nudge" and not nudged:
-            return _by_rule(blockage, "stalled: nudge", find_option(blockage.options, NUDGE))
+            return _by_rule(blockage, "stalled: nudge", _own(blockage, NUDGE))
         case _:
             return None
 
@@ -116,7 +116,7 @@ def decide(blockage: Blockage, rules: OnBlocked, *, nudged: bool = False) -> Ans
 def refusal(blockage: Blockage) -> Answer | None:
     """The answer of somebody who did not come in time: no. ``None``: there is no such answer."""
     by = "rule:answer_timeout: deny"
-    option = _refusing(blockage.options) or find_option(blockage.options, STOP)
+    option = _refusing(blockage.options) or _own(blockage, STOP)
     if option is None and not blockage.free_text:
         return None
     return Answer(number=blockage.number, option=option.id if option else "", text=_NOBODY, by=by)
@@ -127,7 +127,7 @@ def _permission(blockage: Blockage, rules: OnBlocked) -> Answer | None:
         return _by_rule(blockage, "permission: deny", _refusing(blockage.options))
     if rules.permission == "allow":
         for pattern in rules.allow:
-            if matches(pattern, blockage.tool, blockage.subjects):
+            if matches(pattern, (blockage.tool, *blockage.names), blockage.subjects):
                 return _by_rule(blockage, f"permission: allow: {pattern}", _allowing(blockage.options))
     return None
 
@@ -142,6 +142,11 @@ def _question(blockage: Blockage, words: str) -> Answer | None:
 
 def _by_rule(blockage: Blockage, rule: str, option: Option | None) -> Answer | None:
     return Answer(number=blockage.number, option=option.id, by=f"rule:{rule}") if option else None
+
+
+def _own(blockage: Blockage, option_id: str) -> Option | None:
+    """An option that a worker itself offers."""
+    return next((one for one in blockage.options if one.id == option_id), None)
 
 
 def _allowing(options: tuple[Option, ...]) -> Option | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 
 _PATTERN = re.compile(r"\s*([\w.*:-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -18,22 +19,24 @@ _SAME = {
 }
 
 
-def matches(pattern: str, tool: str, subjects: tuple[str, ...] = ()) -> bool:
+def matches(pattern: str, names: Collection[str], subjects: tuple[str, ...] = ()) -> bool:
     """
     Whether ``Name`` or ``Name(subject)`` means a call of a tool; ``*`` and ``?`` as in file names.
 
     A command of more than one part (``git log; rm -r x``) is not what ``Bash(git *)`` allows: it matches only as
     a whole, word by word, or with ``*`` alone.
 
+    :param names: What the tool is called.
     :param subjects: The command, or the files; all of them must fit. Empty: only a name alone, or ``*``, fits.
     """
     found = _PATTERN.fullmatch(pattern)
-    if found is None or not tool or not any(fnmatchcase(name, found[1].lower()) for name in _names(tool)):
+    known = {same for name in names if name for same in _names(name)}
+    if found is None or not any(fnmatchcase(name, found[1].lower()) for name in known):
         return False
     wanted = found[2]
     if wanted is None or wanted == "*":
         return True
-    is_command = bool(_names(tool) & _SAME["bash"])
+    is_command = bool(known & _SAME["bash"])
     return bool(subjects) and all(_fits(wanted, subject, is_command) for subject in subjects)
 
 

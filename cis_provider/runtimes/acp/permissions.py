@@ -42,6 +42,11 @@ def decide(permissions: Permissions, tool: Tool, workspace: Path) -> Decision:
     return "ask"
 
 
+def names_of(tool: Tool) -> tuple[str, ...]:
+    """By which patterns call a tool besides its own name."""
+    return _NAMES.get(tool.kind, ())
+
+
 def matches(pattern: str, tool: Tool) -> bool:
     """
     Whether ``Name`` or ``Name(subject)`` means this call; ``*`` and ``?`` as in file names.
@@ -52,8 +57,7 @@ def matches(pattern: str, tool: Tool) -> bool:
     found = _PATTERN.fullmatch(pattern)
     if found is None:
         return False
-    names = {tool.name.lower(), *_NAMES.get(tool.kind, ())}
-    if not any(name and fnmatchcase(name, found[1].lower()) for name in names):
+    if not any(name and fnmatchcase(name, found[1].lower()) for name in (tool.name.lower(), *names_of(tool))):
         return False
     wanted, subject = found[2], tool.subject
     if wanted is None or wanted == "*" or (subject and wanted == subject):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cis_provider.model.blockage import Answer, BlockageKind, Option
-from cis_provider.runtimes.acp.permissions import choose, decide, options_of
+from cis_provider.runtimes.acp.permissions import choose, decide, names_of, options_of
 from cis_provider.runtimes.acp.questions import fields_of
 from cis_provider.runtimes.acp.tools import DETAIL_LIMIT, Tool, content_text
 from cis_provider.runtimes.acp.turn import Turn
@@ -86,6 +86,8 @@ class Requests:
             _picker(options),
             detail=detail[:DETAIL_LIMIT],
             tool=tool.name,
+            names=names_of(tool),
+            subjects=(tool.subject,) if tool.subject else (),
             options=options,
         )
 

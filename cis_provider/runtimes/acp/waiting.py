@@ -42,6 +42,8 @@ class Waiting:
         *,
         detail: str = "",
         tool: str = "",
+        names: tuple[str, ...] = (),
+        subjects: tuple[str, ...] = (),
         options: tuple[Option, ...] = (),
         free_text: bool = False,
     ) -> T | None:
@@ -58,6 +60,8 @@ class Waiting:
             title=title,
             detail=detail,
             tool=tool,
+            names=names,
+            subjects=subjects,
             options=options,
             free_text=free_text,
             since=time.time(),

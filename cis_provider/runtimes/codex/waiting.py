@@ -76,13 +76,15 @@ class Waiting:
         self._number += 1
         pending.number = self._number
         self._pending[self._number] = pending
-        ask = pending.ask
+        ask, wish = pending.ask, pending.request.wish()
         return Blockage(
             number=self._number,
             kind=ask.kind,
             title=ask.title,
             detail=ask.detail,
             tool=ask.tool,
+            names=wish.names if wish else (),
+            subjects=wish.subjects if wish else (),
             options=ask.options,
             free_text=ask.free_text,
             since=now,
