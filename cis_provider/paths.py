@@ -183,6 +183,16 @@ def worker_socket(worker_name: str) -> Path:
     return runtime_dir() / f"w-{hashlib.sha256(worker_name.encode()).hexdigest()[:12]}.sock"
 
 
+def terminal_socket(worker_name: str) -> Path:
+    """Where a scope worker shows its sessions' terminals, to those who attach."""
+    return runtime_dir() / f"t-{hashlib.sha256(worker_name.encode()).hexdigest()[:12]}.sock"
+
+
+def recording_file(session_id: str) -> Path:
+    """A session's recording, asciicast v3."""
+    return session_dir(session_id) / "recording.cast"
+
+
 def secrets_dir() -> Path:
     """Secrets of sessions that wait for their turn: in memory, gone with the machine."""
     return runtime_dir() / "secrets"

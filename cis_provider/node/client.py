@@ -25,6 +25,7 @@ from cis_provider.wire.messages import (
     Changed,
     Collect,
     End,
+    FindTerminal,
     HeldRuns,
     Hello,
     ListSessions,
@@ -41,6 +42,7 @@ from cis_provider.wire.messages import (
     StopWorker,
     Submit,
     Submitted,
+    TerminalAt,
     TurnInfo,
     Turns,
     Vouch,
@@ -121,6 +123,14 @@ class NodeClient:
         :raises AnswerRefused: It does not fit: late, or no such option; says what became of the question.
         """
         self._ask(AnswerSession(session_id, answer), Ok)
+
+    def find_terminal(self, session_id: str) -> TerminalAt:
+        """
+        Where the session's terminal and its recording are.
+
+        :raises UsageError: There is no such session, it has not begun, or its recording is gone.
+        """
+        return self._ask(FindTerminal(session_id), TerminalAt)
 
     def sessions(
         self,

@@ -18,10 +18,12 @@ from cis_provider.node.coordinator import Coordinator
 from cis_provider.node.lease import LastGood, Lease, Vouchers
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
+from cis_provider.node.terminals import find_terminal
 from cis_provider.wire.messages import (
     AnswerSession,
     Collect,
     End,
+    FindTerminal,
     HeldRuns,
     ListSessions,
     ListTurns,
@@ -144,6 +146,8 @@ class CoordinatorServer:
                 coordinator.end(request.session_id, request.reason, request.if_try)
             case AnswerSession():
                 await coordinator.answer(request.session_id, request.answer)
+            case FindTerminal():
+                return find_terminal(coordinator.book, request.session_id)
             case ListSessions():
                 return Sessions(
                     coordinator.book.find(

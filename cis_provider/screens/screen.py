@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from cis_provider.screens import sequences
 from cis_provider.screens.frame import Frame
 from cis_provider.screens.grid import Grid, Row, runs
+from cis_provider.screens.keyboard import Keyboard
 from cis_provider.screens.parser import Parser
 from cis_provider.screens.style import PLAIN, Style, styled
 
@@ -85,6 +86,7 @@ class Screen:
         self.saved: dict[bool, Cursor] = {}
         self.top, self.bottom = 0, self.rows - 1
         self.modes: set[int] = {7, 25}
+        self.keyboard = Keyboard()
         self.insert_mode = False
         self.last_drawn = ""
         self._held_frame: tuple[float, list[Row], int, int] | None = None

@@ -22,6 +22,8 @@ def escape(screen: Screen, intermediates: str, final: str) -> None:
     elif intermediates == "#" and final == "8":
         for row in screen.grid.rows:
             row.write(0, "E" * screen.columns, screen.blank)
+    elif not intermediates and final in ("=", ">"):
+        screen.keyboard.keypad = final == "="
     elif not intermediates and final in _ESCAPES:
         _ESCAPES[final](screen)
 
@@ -30,6 +32,8 @@ def csi(screen: Screen, params: str, intermediates: str, final: str) -> None:
     """A control sequence that is not SGR."""
     private = params[0] if params[:1] in ("<", "=", ">", "?") and params else ""
     numbers = [_number(part) for part in params[len(private) :].split(";")]
+    if screen.keyboard.csi(private, numbers, intermediates, final, screen.grid is screen.alternate):
+        return
     if intermediates:
         if intermediates == "!" and final == "p":
             _soft_reset(screen)

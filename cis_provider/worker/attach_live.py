@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from cis_provider.model.session import SessionRequest
 from cis_provider.runtimes.audience import Audience, LiveProgram
 from cis_provider.screens.screen import Screen
 from cis_provider.wire.terminal import Attached, Gone, Seen
 from cis_provider.worker.attach_cut import Cutter
 from cis_provider.worker.attach_paint import repaint
 from cis_provider.worker.mask import SecretMask
-from cis_provider.worker.recording import Recording
+from cis_provider.worker.output import OutputLog
+from cis_provider.worker.recording import NAME, Recording
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +68,14 @@ class LiveTerminal(Audience):
         self.writer: Guest | None = None
         self.since = 0.0
         self.program: LiveProgram | None = None
+        #: Whether the screen is the agent's own, not an interface that was opened for a human.
+        self.owned = True
         self._output = output
         self._recording = recording
         self._mask = mask
         self._guests: list[Guest] = []
         self._cutter = Cutter()
         self._last: LiveProgram | None = None
-        self._text_began = False
 
     # What programs do
 
@@ -104,6 +107,7 @@ class LiveTerminal(Audience):
     def ends(self, program: LiveProgram) -> None:
         if self.program is program:
             self.program = None
+            self.on_writer()
 
     def put_away(self, program: LiveProgram) -> None:
         """A human's interface is closed: its screen is no more what the agent does."""
@@ -121,6 +125,10 @@ class LiveTerminal(Audience):
         self._recording.output(shown)
         for guest in self._guests:
             guest.wrote(shown)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Values that are secret from now on."""
+        self._recording.hide(secrets)
 
     def close(self, reason: str) -> None:
         """The session is over."""
@@ -162,6 +170,17 @@ class LiveTerminal(Audience):
         if (writer := self.writer) is not None:
             writer.say(Gone(reason))
             self.leave(writer)
+
+    def demote(self, reason: str) -> None:
+        """Whoever has the terminal, or waits for it, watches from now on."""
+        if (writer := self.writer) is not None:
+            writer.say(Attached(writer=False, note=f"{reason}; you watch"))
+            self._pass_to(None)
+
+    def shut(self, reason: str) -> None:
+        """Nobody can type into it, now and later."""
+        self.closed = reason
+        self.demote(reason)
 
     def typed(self, guest: Guest, data: bytes) -> None:
         """Bytes of a keyboard; only of the one who may type."""
@@ -207,9 +226,6 @@ class LiveTerminal(Audience):
             watchers=watchers,
         )
 
-    #: Whether the screen is the agent's own, not an interface that was opened for a human.
-    owned = True
-
     def _pass_to(self, guest: Guest | None) -> None:
         if guest is self.writer:
             return
@@ -250,3 +266,21 @@ class LiveTerminal(Audience):
 def sane(size: tuple[int, int]) -> bool:
     """Whether a human's terminal may have this many columns and rows."""
     return all(least <= n <= most for least, n, most in zip(_LEAST, size, _MOST, strict=True))
+
+
+def live_terminal(request: SessionRequest, output: OutputLog, folder: Path, mask: SecretMask) -> LiveTerminal:
+    """
+    A session's terminal, which is shown and recorded from now on.
+
+    :param folder: The session's own.
+    :param mask: Its output's.
+    """
+    recording = Recording(
+        folder / NAME,
+        size=DEFAULT_SIZE,
+        mask=SecretMask(request.secrets.values()),
+        title=f"{request.key}, {request.agent_type}",
+    )
+    live = LiveTerminal(output=output.path, recording=recording, mask=mask)
+    output.on_write = live.text
+    return live

@@ -68,6 +68,7 @@ class WorkContext:
         if not secrets:
             return
         self.mask.add(secrets.values())
+        self.humans.hide(secrets.values())
         request = with_secrets(self.request, secrets)
         if self.renewed:
             self.env = self.renewed(request)

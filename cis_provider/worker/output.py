@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cis_provider.model.text import LineAssembler, last_line
@@ -18,10 +18,15 @@ _CHUNK = 1 << 17
 
 
 class OutputLog:
-    """``output.log``: every byte the agent printed. Never cut, never kept in memory."""
+    """
+    ``output.log``: every byte the agent printed. Never cut, never kept in memory.
 
-    def __init__(self, path: Path) -> None:
+    :param on_write: Gets what was appended.
+    """
+
+    def __init__(self, path: Path, on_write: Callable[[bytes], None] = lambda chunk: None) -> None:
         self.path = path
+        self.on_write = on_write
         self._tail = b""
         # What is there already was printed before its worker was lost: the same session goes on.
         self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -38,6 +43,7 @@ class OutputLog:
             view = view[os.write(self._fd, view) :]
         self.size += len(chunk)
         self._tail = (self._tail + chunk)[-_TAIL:]
+        self.on_write(chunk)
 
     @property
     def tail(self) -> bytes:

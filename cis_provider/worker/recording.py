@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cis_provider.worker.mask import SecretMask
@@ -75,6 +75,10 @@ class Recording:
     def mark(self, text: str) -> None:
         """A place that a viewer may jump to."""
         self._event("m", text)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Values that are secret from now on."""
+        self._mask.add(secrets)
 
     def close(self, exit_code: int | None = None) -> None:
         """Make it durable. Safe twice."""

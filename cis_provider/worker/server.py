@@ -26,6 +26,8 @@ from cis_provider.wire.messages import (
 )
 from cis_provider.wire.server import Server
 from cis_provider.worker import leftovers
+from cis_provider.worker.attach import AttachServer
+from cis_provider.worker.attach_live import LiveTerminal
 from cis_provider.worker.conversations import Names
 from cis_provider.worker.session import Session
 
@@ -52,10 +54,12 @@ class WorkerServer:
         self._stopping = asyncio.Event()
         welcome = Welcome(name=name, node_id=node_id, pid=os.getpid(), version=__version__)
         self._server = Server(paths.worker_socket(name), welcome, self._handle)
+        self._terminals = AttachServer(paths.terminal_socket(name), self._terminal)
 
     async def run(self) -> None:
         """Serve until told to stop, or idle for ``worker.idle_exit`` seconds."""
         leftovers.end_all(self.name)
+        await self._terminals.start()
         await self._server.start()
         log.info("%s is ready (pid %d)", self.name, os.getpid())
         idle_exit = settings.seconds("worker.idle_exit")
@@ -70,12 +74,17 @@ class WorkerServer:
             session.stop("its worker was told to stop")
         if self._running:
             await asyncio.wait(self._running, timeout=30)
+        await self._terminals.close()
         await self._server.close()
         log.info("%s leaves", self.name)
 
     def stop(self) -> None:
         """End the sessions and leave."""
         self._stopping.set()
+
+    def _terminal(self, session_id: str) -> LiveTerminal | None:
+        session = self._sessions.get(session_id)
+        return session.terminal if session else None
 
     async def _handle(self, request: Message) -> Message | AsyncIterator[Message]:
         match request:

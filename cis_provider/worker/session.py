@@ -22,6 +22,7 @@ from cis_provider.runtimes import registry
 from cis_provider.runtimes.base import ConversationRuntime, ProgramRuntime, Runtime
 from cis_provider.wire.messages import Finished, Progress
 from cis_provider.worker import leftovers, processes, temporary
+from cis_provider.worker.attach_live import live_terminal
 from cis_provider.worker.cleaning import clean
 from cis_provider.worker.context import Outcome, StopOrder, WorkContext
 from cis_provider.worker.conversations import Names, own_name
@@ -69,7 +70,8 @@ class Session:
         self._mask = SecretMask(request.secrets.values())
         self._names = names
         self._drive: Drive | None = None
-        self._humans = Humans()
+        self.terminal = live_terminal(request, self._output, self.folder, self._mask)
+        self._humans = Humans(self.terminal, on_change)
         self._waiting_for = ""
         self._state = SessionState.STARTING
         self._started_at = time.time()
@@ -110,7 +112,10 @@ class Session:
 
     async def run(self) -> Finished:
         """Work, and return what was written to ``result.json`` before."""
-        result = await self._result()
+        try:
+            result = await self._result()
+        finally:
+            self.terminal.close("the agent has ended")
         ended_at = time.time()
         self._output.close()
         finished = Finished(
@@ -229,6 +234,7 @@ class Session:
 
     async def _driven(self, runtime: Runtime, work: WorkContext) -> Outcome:
         if isinstance(runtime, ProgramRuntime):
+            self.terminal.shut(f"an agent of type {self.request.agent_type} takes no input")
             return await run_program(work, runtime)
         if not isinstance(runtime, ConversationRuntime):
             raise PermanentAgentError(f"the runtime of {self.request.agent_type!r} is of no known kind")
@@ -282,7 +288,7 @@ class Session:
                 temporary=own_temporary,
             )
 
-        return WorkContext(
+        self._humans.work = work = WorkContext(
             session_id=self.session_id,
             worker=self._worker,
             request=self.request,
@@ -297,6 +303,7 @@ class Session:
             humans=self._humans,
             renewed=environment,
         )
+        return work
 
     def _on_process(self, pid: int) -> None:
         self._pid = pid

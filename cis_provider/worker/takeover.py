@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cis_provider.errors import AgentError
 from cis_provider.runtimes.audience import Audience
-from cis_provider.runtimes.base import Conversation, Launch
+from cis_provider.runtimes.base import Conversation, Launch, Setting
+from cis_provider.worker.attach_live import LiveTerminal
+
+if TYPE_CHECKING:
+    from cis_provider.screens.rulebook import RuleBook
+    from cis_provider.worker.context import WorkContext
+
+log = logging.getLogger(__name__)
 
 
 class Humans:
@@ -14,19 +26,32 @@ class Humans:
 
     A protocol's program is closed for a human, who goes on in its terminal interface: :meth:`host`. One that is
     on a screen all the time (:attr:`live`) is attached to as it is.
+
+    :param terminal: Where they come; ``None``: nobody ever does.
+    :param on_change: Called when somebody has it, or nobody any more.
     """
 
-    def __init__(self) -> None:
-        #: Somebody wants the agent's terminal. Cleared by :meth:`host` and :meth:`refuse`.
+    def __init__(
+        self, terminal: LiveTerminal | None = None, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        #: Somebody wants the agent's terminal, whose program must be closed for that.
         self.wanted = asyncio.Event()
-        #: Who wants it.
+        #: Who wants it, or has it; empty: nobody.
         self.name = ""
         #: Who has it and may type; empty: nobody.
         self.attached = ""
         #: The conversation that is open, or was last; ``None``: there was none yet.
         self.conversation: Conversation | None = None
         #: Is told of the programs that have a terminal all the time.
-        self.audience = Audience()
+        self.audience: Audience = terminal or Audience()
+        #: Whose programs these are; there is none before it is at work.
+        self.work: WorkContext | None = None
+        self._terminal = terminal
+        self._hosts = False
+        self._on_change = on_change
+        self._moved = asyncio.Event()
+        if terminal is not None:
+            terminal.on_writer = self._people_changed
 
     @property
     def live(self) -> bool:
@@ -36,15 +61,102 @@ class Humans:
     def follow(self, conversation: Conversation) -> None:
         """This conversation is at work from now on."""
         self.conversation = conversation
+        self._note_people()
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Values that are secret from now on: none of them may be recorded."""
+        if self._terminal:
+            self._terminal.hide(secrets)
 
     async def host(self, launch: Launch) -> None:
         """Run the program's terminal interface until the human has left. Nothing else of the agent runs."""
         self.wanted.clear()
+        if self._terminal is None or self._terminal.writer is None or self.work is None:
+            return
+        from cis_provider.runtimes.terminal.stage import Stage
+
+        work = self.work
+        stage = Stage(_rules(launch, work.request.agent_type))
+        setting = Setting(
+            workspace=work.workspace,
+            folder=work.folder,
+            env=work.env,
+            options=work.request.options,
+            on_process=work.on_process,
+            audience=self._terminal,
+        )
+        self._hosts, self._terminal.owned = True, False
+        log.info("session %s: %s goes on in its terminal interface", work.session_id, self.name)
+        try:
+            stage.start(launch.argv, setting, {"TERM": "xterm-256color", **work.env, **launch.env})
+            self._note_people()
+            if await self._until_left(asyncio.create_task(stage.ended())):
+                self._terminal.dismiss("its interface was closed; the agent goes on by itself")
+        except AgentError as error:
+            self.refuse(f"its terminal interface cannot be started: {error}")
+        finally:
+            self._hosts = False
+            try:
+                await stage.stop()
+            finally:
+                self._terminal.put_away(stage)
+                self._terminal.owned = True
+                self._note_people()
 
     async def left(self) -> None:
         """Wait until nobody has the live terminal any more."""
         self.wanted.clear()
+        while self._terminal is not None and self._terminal.writer is not None:
+            self._moved.clear()
+            if self._terminal.program is not None:
+                await self._moved.wait()
+            elif launch := self.conversation.terminal() if self.conversation else None:
+                await self.host(launch)
+            else:
+                self._terminal.dismiss("its program has ended; the agent goes on by itself")
 
     def refuse(self, reason: str) -> None:
-        """Its terminal cannot be had."""
+        """Its terminal cannot be had: whoever wants it watches."""
         self.wanted.clear()
+        if self._terminal is not None:
+            self._terminal.demote(reason)
+
+    async def _until_left(self, ended: asyncio.Task[int]) -> bool:
+        """Whether the program ended before the human had left."""
+        assert self._terminal is not None
+        try:
+            while self._terminal.writer is not None and not ended.done():
+                self._moved.clear()
+                moved = asyncio.create_task(self._moved.wait())
+                try:
+                    await asyncio.wait({ended, moved}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    moved.cancel()
+            return ended.done()
+        finally:
+            ended.cancel()
+
+    def _people_changed(self) -> None:
+        self._moved.set()
+        self._note_people()
+
+    def _note_people(self) -> None:
+        if self._terminal is None:
+            return
+        writer = self._terminal.writer
+        self.name = writer.who if writer else ""
+        self.attached = self.name if self.live or self._hosts else ""
+        if self.name and not self.attached:
+            self.wanted.set()
+        else:
+            self.wanted.clear()
+        self._on_change()
+
+
+def _rules(launch: Launch, agent_type: str) -> RuleBook:
+    """Rules for the screen of this program, where there are some: for those who ask what it shows."""
+    from cis_provider.screens import rule_files
+
+    known = rule_files.programs()
+    words = [Path(word).stem for word in launch.argv[:2]]
+    return rule_files.rule_book(next((word for word in (*words, agent_type) if word in known), "terminal"))

@@ -18,7 +18,7 @@ ALLOWED = {
     "workspaces": {"model"},
     "screens": {"model"},
     "runtimes": {"model", "screens"},
-    "worker": {"model", "wire", "workspaces", "runtimes"},
+    "worker": {"model", "wire", "workspaces", "runtimes", "screens"},
     "node": {"model", "wire", "workspaces", "runtimes", "worker"},
 }
 HEAVY = {"airflow", "sqlalchemy", "pydantic", "dag_factory"}

@@ -99,6 +99,12 @@ class Pty:
         self._to_write += data
         self._write()
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Its window has another size; the program is told by SIGWINCH."""
+        if not self._reaped:
+            with contextlib.suppress(OSError):
+                self._process.setwinsize(rows, columns)
+
     async def stop(self) -> None:
         """End the program and its group: SIGHUP, after 2 s SIGKILL. Safe twice, and after its end."""
         try:

@@ -7,11 +7,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from cis_provider.runtimes.audience import Audience
 from cis_provider.runtimes.base import Setting
 from cis_provider.runtimes.terminal.pty import Pty
 from cis_provider.runtimes.terminal.transcript import Transcript
 from cis_provider.screens import keys
 from cis_provider.screens.rulebook import RuleBook
+from cis_provider.screens.screen import Screen
 from cis_provider.screens.watcher import Judgement, ScreenWatcher
 
 #: Columns and rows: what agents' screens were measured at.
@@ -42,6 +44,12 @@ class Stage:
         self._changed = asyncio.Event()
         self._last_output = time.monotonic()
         self._pty: Pty | None = None
+        self._audience = Audience()
+
+    @property
+    def screen(self) -> Screen:
+        """What it shows."""
+        return self.watcher.screen
 
     def start(self, argv: Sequence[str], setting: Setting, env: dict[str, str]) -> None:
         """
@@ -52,13 +60,32 @@ class Stage:
         """
         self._pty = Pty.spawn(argv, folder=setting.workspace, env=env, size=SIZE, on_output=self._on_output)
         self.watcher.screen.on_reply = self._pty.write
+        self._audience = setting.audience
         setting.on_process(self._pty.pid)
+        self._audience.begins(self)
 
     async def stop(self) -> None:
         """End the program."""
         if self._pty is not None:
             await self._pty.stop()
+            self._audience.ends(self)
             self._changed.set()
+
+    def type(self, data: bytes) -> None:
+        """Bytes of a human's keyboard."""
+        if self._pty is not None:
+            self._pty.write(data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Its window has another size."""
+        if self._pty is not None:
+            self._pty.resize(columns, rows)
+        self.watcher.resize(columns, rows)
+
+    async def ended(self) -> int:
+        """Its exit code, when it has ended by itself. No deadline: the caller has one."""
+        assert self._pty is not None
+        return await self._pty.wait()
 
     @property
     def exit_code(self) -> int | None:
@@ -115,6 +142,7 @@ class Stage:
         self.written += len(data)
         self._last_output = time.monotonic()
         self.watcher.feed(data, self._last_output)
+        self._audience.wrote(data)
         self._changed.set()
 
     async def _settle(self, end: asyncio.Task[int]) -> None:
