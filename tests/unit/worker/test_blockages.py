@@ -355,6 +355,9 @@ async def test_what_waits_for_a_human_has_not_stalled(desk: Desk) -> None:
 class Guests(Humans):
     """A human who comes when told, and stays until told."""
 
+    name = ""  # type: ignore[assignment]
+    attached = ""  # type: ignore[assignment]
+
     def __init__(self, at_work: Any) -> None:
         super().__init__()
         self.launches: list[tuple[Launch, int]] = []
