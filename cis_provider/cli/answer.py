@@ -55,5 +55,5 @@ def answer(
     from cis_provider.cli.gather import Gatherer
 
     wanted = Wanted(run=run, agent=agent, reply=reply, text=text, number=number, secrets=tuple(secret or ()))
-    with Gatherer(connect()) as gather:
+    with Gatherer(connect(), needs_node=True) as gather:
         answer_agent(gather, wanted, as_json=as_json, ask=sys.stdin.isatty() and sys.stdout.isatty())

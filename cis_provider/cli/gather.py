@@ -29,10 +29,14 @@ class Gatherer:
     One command's view of Airflow and the node; a context manager.
 
     A node that does not run is no error here: its agents simply show no output.
+
+    :param needs_node: Start the coordinator if it is gone: what its agents ask must be known.
     """
 
-    def __init__(self, api: AirflowApi) -> None:
+    def __init__(self, api: AirflowApi, *, needs_node: bool = False) -> None:
         self.api = api
+        # Where no agent was ever at work, there is nothing to be known.
+        self._starts = needs_node and paths.session_dir("any").parent.is_dir()
         self._node: NodeClient | None = None
         self._plans: dict[str, rows.Plan] = {}
         self._failures: dict[tuple[str, str, str, int], str] = {}
@@ -180,14 +184,15 @@ class Gatherer:
 
     def sessions(self, dag_id: str, run_id: str) -> list[SessionRecord]:
         """The node's sessions of a run; none where no coordinator answers."""
-        node = self.node()
-        if node is None:
-            return []
-        try:
-            return node.sessions(dag_id=dag_id, run_id=run_id)
-        except (UnreachableError, OSError):
-            self._close_node()
-            return []
+        for _attempt in range(1 + self._starts):
+            node = self.node()
+            if node is None:
+                break
+            try:
+                return node.sessions(dag_id=dag_id, run_id=run_id)
+            except (UnreachableError, OSError):
+                self._close_node()
+        return []
 
     def _turn(self, run: DagRun) -> str:
         """What a run waits for; empty where it does not wait for its turn, or not any more."""
@@ -213,7 +218,7 @@ class Gatherer:
             from cis_provider.node.client import NodeClient
 
             try:
-                self._node = NodeClient("cli", start=False, timeout=5.0).__enter__()
+                self._node = NodeClient("cli", start=self._starts, timeout=5.0).__enter__()
             except UnreachableError:
                 return None
         return self._node

@@ -36,6 +36,9 @@ class FakeAirflow:
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.raised: dict[tuple[str, str], str] = {}
         self.cleared: list[dict[str, Any]] = []
+        self.operators: dict[str, str] = {}
+        self.questions: list[dict[str, Any]] = []
+        self.answered: list[tuple[str, dict[str, Any]]] = []
         self.pools: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.triggered = threading.Event()
@@ -120,6 +123,25 @@ class FakeAirflow:
         first = next(n for n, ti in enumerate(tis) if ti["task_id"] == body["task_ids"][0])
         return 200, {"task_instances": tis[first:], "total_entries": len(tis[first:])}
 
+    def ask(self, dag_id: str, run_id: str, task_id: str, **more: Any) -> None:
+        """What a task asks humans."""
+        ti = {"dag_id": dag_id, "dag_run_id": run_id, "task_id": task_id, "map_index": -1}
+        now = dt.datetime.now(dt.UTC).isoformat()
+        self.questions.append({"task_instance": ti, "created_at": now, "params": {}, **more})
+
+    def get_questions(self, dag_id: str, run_id: str, *, query: dict[str, list[str]], body: Any) -> Answer:
+        assert query["response_received"] == ["false"]
+        return 200, {"hitl_details": self.questions, "total_entries": len(self.questions)}
+
+    def patch_question(self, dag_id: str, run_id: str, task_id: str, *, query: Any, body: Any) -> Answer:
+        if task_id in dict(self.answered):
+            return 409, {"detail": "Human-in-the-loop detail has already been updated"}
+        (question,) = [one for one in self.questions if one["task_instance"]["task_id"] == task_id]
+        if not set(body["chosen_options"]) <= set(question["options"]):
+            return 400, {"detail": f"choose from {question['options']}"}
+        self.answered.append((task_id, body))
+        return 200, {**body, "responded_by": {"id": "1", "name": "admin"}}
+
     def get_tasks(self, dag_id: str, *, query: Any, body: Any) -> Answer:
         return 200, {"tasks": self.tasks[dag_id]}
 
@@ -179,7 +201,8 @@ class FakeAirflow:
     def _tis(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         return [
             {"dag_id": dag_id, "dag_run_id": run_id, "task_id": name, "state": state}
-            | {"try_number": 0 if state is None else 1, "operator": "AgentOperator"}
+            | {"try_number": 0 if state is None else 1}
+            | {"operator": self.operators.get(name, "AgentOperator")}
             for name, state in self.states[dag_id, run_id].items()
         ]
 
@@ -192,6 +215,8 @@ _ROUTES = (
     (_RUN, "PATCH", "patch_run"),
     (r"dags/~/dagRuns/~/taskInstances/list", "POST", "list_tis"),
     (rf"{_RUN}/taskInstances", "GET", "get_tis"),
+    (rf"{_RUN}/hitlDetails", "GET", "get_questions"),
+    (rf"{_RUN}/taskInstances/([^/]+)/-1/hitlDetails", "PATCH", "patch_question"),
     (rf"{_RUN}/taskInstances/([^/]+)/xcomEntries/return_value", "GET", "get_xcom"),
     (rf"{_RUN}/taskInstances/([^/]+)/logs/1", "GET", "get_log"),
     (rf"{_DAG}/clearTaskInstances", "POST", "clear"),
