@@ -27,8 +27,9 @@ EVERY = 1.0
 #: Seconds between two rounds of questions for the states of tasks.
 ROUND = 2.0
 
-#: So many times as long as a look took is waited at least before the next.
+#: So many times as long as a look took is waited at least before the next; but for these many seconds at most.
 _LEISURE = 20
+_LONGEST, _LONGEST_ROUND = 3.0, 20.0
 
 #: Seconds for which an agent is asked after at each look once the store saw one of its parts end.
 _HOT = 15.0
@@ -128,14 +129,15 @@ class Lookout:
         while self._watches:
             self._someone_new.clear()
             began = time.monotonic()
-            await self._look_into_store()
-            spent = time.monotonic() - began
+            spent = await self._look_into_store()
             whole = time.monotonic() >= next_round
             asked = time.monotonic()
             await self._ask_for_states(self._watches if whole else self._hot_ones())
             if whole:
-                next_round = time.monotonic() + max(ROUND, _LEISURE * (time.monotonic() - asked))
-            await self._rest(max(EVERY, _LEISURE * spent) - (time.monotonic() - began))
+                leisure = min(_LONGEST_ROUND, _LEISURE * (time.monotonic() - asked))
+                next_round = time.monotonic() + max(ROUND, leisure)
+            leisure = min(_LONGEST, _LEISURE * spent)
+            await self._rest(max(EVERY, leisure) - (time.monotonic() - began))
 
     async def _rest(self, seconds: float) -> None:
         # A moment for those who come together, even when there is much to do.
@@ -146,13 +148,14 @@ class Lookout:
         except TimeoutError:
             return
 
-    async def _look_into_store(self) -> None:
+    async def _look_into_store(self) -> float:
+        """Tell what is new; seconds that the store needed."""
         try:
-            waiting, ended = await asyncio.to_thread(self._read)
+            waiting, ended, spent = await asyncio.to_thread(self._read)
         except Exception as error:
             self._book = None
             self._complain("what agents wait for could not be read; it is tried again: %s", error)
-            return
+            return _LONGEST
         self._complained = False
         by_agent: dict[Agent, list[Waiting]] = {}
         for one in waiting:
@@ -163,12 +166,16 @@ class Lookout:
             watch.tell(tuple(by_agent.get(watch.agent, ())))
             if watch.agent in ended:
                 self._hot.setdefault(watch.agent, now + _HOT)
+        return spent
 
-    def _read(self) -> tuple[list[Waiting], set[Agent]]:
+    def _read(self) -> tuple[list[Waiting], set[Agent], float]:
         if self._book is None or time.monotonic() - self._opened > _FORGET:
             self._book, self._opened = self._open_book(), time.monotonic()
+        began = time.monotonic()
+        waiting = self._book.waiting()
         # Clocks of nodes differ a little, and what an agent left is stored a moment after its end.
-        return self._book.waiting(), self._book.ended_since(time.time() - 2 * _HOT)
+        ended = self._book.ended_since(time.time() - 2 * _HOT)
+        return waiting, ended, time.monotonic() - began
 
     def _hot_ones(self) -> list[Watch]:
         return [watch for watch in self._watches if watch.agent in self._hot and not watch.over]
