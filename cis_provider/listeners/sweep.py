@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cis_provider import paths
 from cis_provider.errors import CisError
 from cis_provider.files import is_locked, lock_for_life, private_folder
+from cis_provider.listeners.interventions import bring_back
 from cis_provider.listeners.pools import heal_pools
 from cis_provider.listeners.turns import bring_forward, pool_slots
 from cis_provider.model.session import SessionRecord
@@ -38,6 +39,9 @@ EVERY = 1.5
 
 #: Seconds between two looks for tasks that wait for a pool which was deleted.
 _HEAL_EVERY = 10.0
+
+#: Seconds between two looks for agents that were cleared without the task that asks for them.
+_BACK_EVERY = 3.0
 
 _UNFINISHED = frozenset({"queued", "running"})
 
@@ -84,9 +88,12 @@ def _watch(job: Any) -> None:
     )
     log.info("agents of this node may defer; their sessions are watched over")
     sweep, complained = Sweep(), False
-    heal_at = 0.0
+    heal_at = back_at = 0.0
     while lock:
         time.sleep(EVERY)
+        if time.monotonic() > back_at:
+            bring_back()
+            back_at = time.monotonic() + _BACK_EVERY
         if time.monotonic() > heal_at:
             heal_pools()
             heal_at = time.monotonic() + _HEAL_EVERY
