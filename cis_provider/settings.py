@@ -118,8 +118,15 @@ SETTINGS: dict[str, Setting] = {
         Setting(
             "airflow.token", "", "Bearer token there; takes the place of user and password.", secret=True
         ),
+        Setting(
+            "terminal.detach_key",
+            "ctrl+\\",
+            "The key that leaves an agent's terminal, as ctrl+ and a letter or one of [ \\ ] ^ _ @.",
+        ),
         Setting("via.ssh", "ssh", "The ssh of `--via HOST`, with options of its own."),
-        Setting("via.command", "cis", "How `cis` is called on the other machine; a path, if it is not found."),
+        Setting(
+            "via.command", "cis", "How `cis` is called on the other machine; a path, if it is not found."
+        ),
     )
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cis_provider.cli.answer import answer
+from cis_provider.cli.attach import attach
 from cis_provider.cli.screen import JsonOption, note, say, say_json, table
 from cis_provider.cli.via import ViaOption, maybe_via
 from cis_provider.cli.worker import app as worker_app
@@ -148,6 +149,7 @@ def stats(run: RunArgument, as_json: JsonOption = False) -> None:
 
 
 app.command()(answer)
+app.command()(attach)
 
 
 @app.command()

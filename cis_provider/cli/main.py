@@ -31,6 +31,7 @@ class RootGroup(LazyGroup):
 
     lazy: ClassVar[dict[str, LazyCommand]] = {
         "dag": LazyCommand("cis_provider.cli.dag", "Run CIS files, and look at what runs."),
+        "attach": LazyCommand("cis_provider.cli.attach", "The same as `cis dag attach`.", single=True),
         "answer": LazyCommand("cis_provider.cli.answer", "The same as `cis dag answer`.", single=True),
         "lint": LazyCommand("cis_provider.cli.lint", "Check CIS files.", single=True),
         "schema": LazyCommand("cis_provider.cli.lint", "The JSON schema of a CIS file.", single=True),
