@@ -7,10 +7,8 @@ belongs to its scope, so that one worker process sees all its writers.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
-from collections import defaultdict
 from pathlib import Path
 
 import msgspec
@@ -29,6 +27,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     :param prompt: Digest of the prompt that was sent last.
     :param ended_well: Whether the session that had it ended in success.
     :param error: How it ended, where it did not.
+    :param shared: The name under which others go on in it, too, and its newest state is kept; empty: none.
     """
 
     agent_type: str
@@ -37,24 +36,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str = ""
     ended_well: bool = False
     error: str = ""
-
-
-class Names:
-    """One writer at a time for each conversation with a name."""
-
-    def __init__(self) -> None:
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    def lock(self, name: str) -> asyncio.Lock:
-        """Held by the session that has the conversation."""
-        return self._locks[name]
+    shared: str = ""
 
 
 def own_name(request: SessionRequest) -> str:
     """Under which a session's conversation is kept."""
     if request.options.session:
         return f"name\0{request.scope}\0{request.options.session}"
-    return _task_name(request.key, request.key.task_id, request.key.map_index)
+    return _own_task(request)
 
 
 def starting_name(request: SessionRequest) -> str:
@@ -94,9 +83,11 @@ def keep_of(
         prompt=digest(request.command),
         ended_well=not error,
         error=error[:500],
+        shared=_shared_name(request),
     )
     try:
-        keep(own_name(request), kept)
+        for name in {own_name(request), kept.shared, _own_task(request)} - {""}:
+            keep(name, kept)
     except OSError as trouble:
         log.warning("the conversation of %s could not be kept: %s", request.key, trouble)
 
@@ -135,7 +126,32 @@ def recall_for(request: SessionRequest, session_id: str) -> Kept | None:
             mark.unlink(missing_ok=True)
     except OSError as error:
         log.warning("whether %s is to begin anew cannot be read: %s", request.key, error)
-    return recall(starting_name(request))
+    return _newest(recall(starting_name(request)))
+
+
+def writers_name(request: SessionRequest) -> str:
+    """What only one session at a time may have, in order to go on in its conversation; empty: it shares none."""
+    if request.options.session:
+        return own_name(request)
+    if not request.options.session_from or (kept := recall(starting_name(request))) is None:
+        return ""
+    return kept.shared or f"id\0{kept.agent_type}\0{kept.conversation_id}"
+
+
+def _newest(kept: Kept | None) -> Kept | None:
+    """Others may have gone on in it since, under its name."""
+    return recall(kept.shared) or kept if kept and kept.shared else kept
+
+
+def _shared_name(request: SessionRequest) -> str:
+    if request.options.session:
+        return own_name(request)
+    upstream = recall(starting_name(request)) if request.options.session_from else None
+    return upstream.shared if upstream else ""
+
+
+def _own_task(request: SessionRequest) -> str:
+    return _task_name(request.key, request.key.task_id, request.key.map_index)
 
 
 def _mark(key: SessionKey) -> Path:

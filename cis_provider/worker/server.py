@@ -28,7 +28,7 @@ from cis_provider.wire.server import Server
 from cis_provider.worker import leftovers
 from cis_provider.worker.attach import AttachServer
 from cis_provider.worker.attach_live import LiveTerminal
-from cis_provider.worker.conversations import Names
+from cis_provider.worker.names import Names
 from cis_provider.worker.session import Session
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,6 +16,7 @@ from cis_provider import paths
 from cis_provider.errors import CisError, PermanentAgentError, StaleAnswer, WorkspaceError
 from cis_provider.files import private_folder, write_atomic
 from cis_provider.model.blockage import Answer
+from cis_provider.model.duration import format_duration
 from cis_provider.model.result import AgentResult, Subtype
 from cis_provider.model.session import SessionRequest, SessionState
 from cis_provider.runtimes import registry
@@ -25,20 +26,25 @@ from cis_provider.worker import leftovers, processes, temporary
 from cis_provider.worker.attach_live import live_terminal
 from cis_provider.worker.cleaning import clean
 from cis_provider.worker.context import Outcome, StopOrder, WorkContext
-from cis_provider.worker.conversations import Names, own_name
+from cis_provider.worker.conversations import writers_name
 from cis_provider.worker.drive import Drive
-from cis_provider.worker.environment import agent_environment, input_name, inputs_folder, output_file
+from cis_provider.worker.environment import agent_environment, input_name, inputs_folder
 from cis_provider.worker.mask import SecretMask
-from cis_provider.worker.output import OutputLog, handed_on
+from cis_provider.worker.names import Names
+from cis_provider.worker.output import OutputLog
+from cis_provider.worker.preparing import prepare
 from cis_provider.worker.program import run_program
+from cis_provider.worker.results import concluded, not_concluded, output_lost, result_of
 from cis_provider.worker.takeover import Humans
 from cis_provider.workspaces import manager as workspaces
-from cis_provider.workspaces.manager import PreparedWorkspace
 
 log = logging.getLogger(__name__)
 
 #: Blockages that are over, the last of them, that are told while it is at work.
 _SETTLED = 20
+
+#: Seconds for which a session without a time limit waits until a conversation is free.
+_CONVERSATION = 24 * 3600.0
 
 
 class Session:
@@ -111,13 +117,17 @@ class Session:
         self._order(StopOrder("killed", reason))
 
     async def run(self) -> Finished:
-        """Work, and return what was written to ``result.json`` before."""
+        """Work, and return what was written to ``result.json`` before, if the disk took it."""
         try:
             result = await self._result()
         finally:
             self.terminal.close("the agent has ended")
         ended_at = time.time()
-        self._output.close()
+        try:
+            self._output.close()
+        except OSError as error:
+            log.error("session %s: its output is not on disk: %s", self.session_id, error)
+            result = output_lost(result, error)
         finished = Finished(
             session_id=self.session_id,
             ended_at=ended_at,
@@ -126,8 +136,7 @@ class Session:
             last_line=self._output.last_line,
             output_bytes=self._output.size,
         )
-        write_atomic(self.folder / "result.json", msgspec.json.encode(finished))
-        leftovers.forget(self._worker, self.session_id)
+        self._keep(finished)
         # Nobody waits for it: there may be a million files in it.
         asyncio.get_running_loop().run_in_executor(None, temporary.remove, self.session_id)
         log.info(
@@ -139,10 +148,18 @@ class Session:
         )
         return finished
 
+    def _keep(self, finished: Finished) -> None:
+        try:
+            write_atomic(self.folder / "result.json", msgspec.json.encode(finished))
+            leftovers.forget(self._worker, self.session_id)
+        except OSError as error:
+            # It is told all the same. The note stays: without a result on disk it must not look forgotten.
+            log.error("session %s: its result is not on disk: %s", self.session_id, error)
+
     async def _result(self) -> AgentResult:
         try:
             runtime = registry.load(self.request.agent_type)
-            prepared = await self._prepared()
+            prepared = await prepare(self.request, self.session_id, self._node_id, self._stop)
         except PermanentAgentError as error:
             return self._failure("unsupported", str(error))
         except WorkspaceError as error:
@@ -160,27 +177,8 @@ class Session:
             end = await asyncio.to_thread(workspaces.conclude, prepared, failed=result.is_error)
         except Exception as error:
             log.exception("session %s: its workspace could not be concluded", self.session_id)
-            return _with_trouble(result, f"{type(error).__name__}: {error}")
-        result = msgspec.structs.replace(
-            result, commit=end.commit, branch=end.branch, diff_stat=end.diff_stat, workspace_note=end.note
-        )
-        return _with_trouble(result, end.error) if end.error else result
-
-    async def _prepared(self) -> PreparedWorkspace | None:
-        """The workspace; ``None`` when a stop came first, which does not wait for a slow clone."""
-        preparing = asyncio.ensure_future(
-            asyncio.to_thread(
-                workspaces.prepare,
-                self.request.workspace,
-                session_id=self.session_id,
-                key=self.request.key,
-                node_id=self._node_id,
-                scope=self.request.scope,
-            )
-        )
-        either: set[asyncio.Future[Any]] = {preparing, self._stop}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        return await preparing if preparing.done() else None
+            return not_concluded(result, f"{type(error).__name__}: {error}")
+        return concluded(result, end)
 
     async def _work(self, runtime: Runtime, workspace: Path) -> AgentResult:
         if self._stop.done():
@@ -197,40 +195,9 @@ class Session:
             log.exception("session %s: its agent could not be driven", self.session_id)
             return self._failure("interrupted", f"{type(error).__name__}: {error}")
         try:
-            return await self._judged(outcome, workspace, time.monotonic() - begun)
+            return await result_of(outcome, work, self._output.path, time.monotonic() - begun)
         except OSError as error:
             return self._failure("not_started", f"its output could not be written to disk: {error}")
-
-    async def _judged(self, outcome: Outcome, workspace: Path, duration: float) -> AgentResult:
-        """The result, with what the agent hands on."""
-        # A hundred megabytes take a second, in which the other sessions must be served.
-        output, whole = await asyncio.to_thread(
-            handed_on,
-            output_file(self.folder),
-            self._output.path if outcome.text is None else outcome.text,
-            self.folder / "output.txt",
-            self._mask,
-        )
-        return AgentResult(
-            session_id=self.session_id,
-            is_error=outcome.subtype != "success",
-            subtype=outcome.subtype,
-            output=output,
-            output_ref=whole,
-            exit_code=outcome.exit_code,
-            duration=round(duration, 3),
-            workspace=str(workspace),
-            error=clean(outcome.error, self._mask),
-            num_turns=outcome.num_turns,
-            usage=outcome.usage,
-            cost_usd=outcome.cost_usd,
-            denied=outcome.denied,
-            checked=outcome.checked,
-            structured=outcome.structured,
-            conversation_id=outcome.conversation_id,
-            agent_type=outcome.agent_type or self.request.agent_type,
-            answers=outcome.answers,
-        )
 
     async def _driven(self, runtime: Runtime, work: WorkContext) -> Outcome:
         if isinstance(runtime, ProgramRuntime):
@@ -240,25 +207,27 @@ class Session:
             raise PermanentAgentError(f"the runtime of {self.request.agent_type!r} is of no known kind")
         self._state = SessionState.RUNNING
         self._started_at = time.time()
-        if not self.request.options.session:
+        if not (name := writers_name(self.request)):
             return await self._converse(work, runtime)
-        lock = self._names.lock(own_name(self.request))
-        self._waiting_for = f"the conversation {self.request.options.session!r}" if lock.locked() else ""
+        options = self.request.options
+        what = (
+            f"the conversation {options.session!r}"
+            if options.session
+            else f"that of {options.session_from!r}"
+        )
+        self._waiting_for = what if self._names.is_taken(name) else ""
         self._on_change()
-        taking = asyncio.ensure_future(lock.acquire())
-        either: set[asyncio.Future[Any]] = {taking, self._stop}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            self._waiting_for = ""
-            if not taking.done():
+        seconds = self.request.timeout or _CONVERSATION
+        if not await self._names.take(name, self._stop, seconds):
+            if self._stop.done():
                 return Outcome(subtype=self._stop.result().subtype, error=self._stop.result().reason)
+            waited = format_duration(max(1, round(seconds)))
+            return Outcome(subtype="not_started", error=f"another agent has had {what} for {waited}")
+        try:
+            self._waiting_for = ""
             return await self._converse(work, runtime)
         finally:
-            # Also when this task is cancelled while it waits: nobody else would let go of the name.
-            if taking.done():
-                lock.release()
-            else:
-                taking.cancel()
+            self._names.let_go(name)
 
     async def _converse(self, work: WorkContext, runtime: ConversationRuntime) -> Outcome:
         self._drive = drive = Drive(work, runtime)
@@ -277,17 +246,13 @@ class Session:
         inputs = private_folder(inputs_folder(self.folder))
         for agent_id, text in self.request.inputs.items():
             (inputs / input_name(agent_id)).write_text(text, encoding="utf-8")
-        own_temporary = temporary.make(self.session_id)
-
-        def environment(request: SessionRequest) -> dict[str, str]:
-            return agent_environment(
-                request,
-                session_id=self.session_id,
-                folder=self.folder,
-                workspace=workspace,
-                temporary=own_temporary,
-            )
-
+        environment = partial(
+            agent_environment,
+            session_id=self.session_id,
+            folder=self.folder,
+            workspace=workspace,
+            temporary=temporary.make(self.session_id),
+        )
         self._humans.work = work = WorkContext(
             session_id=self.session_id,
             worker=self._worker,
@@ -329,11 +294,3 @@ class Session:
             error=clean(error, self._mask),
             workspace=self._workspace or None,
         )
-
-
-def _with_trouble(result: AgentResult, trouble: str) -> AgentResult:
-    """An agent whose work cannot be found afterwards has not succeeded."""
-    why = f"its workspace could not be concluded: {trouble}"
-    if not result.is_error:
-        return msgspec.structs.replace(result, is_error=True, subtype="workspace", error=why)
-    return msgspec.structs.replace(result, error=f"{result.error}\n{why}".strip())

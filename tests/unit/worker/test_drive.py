@@ -24,6 +24,7 @@ from cis_provider.worker.environment import output_file
 from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog
 
+KEY = SessionKey("shop", "r1", "build")
 DONE = TurnEnded(text="All done.", num_turns=1)
 
 
@@ -35,7 +36,14 @@ class Desk:
         self.work: WorkContext
         self.drive: Drive
 
-    def sit(self, runtime: ScriptedRuntime, options: AgentOptions, timeout: float, prompt: str) -> Drive:
+    def sit(
+        self,
+        runtime: ScriptedRuntime,
+        options: AgentOptions,
+        timeout: float,
+        prompt: str,
+        key: SessionKey = KEY,
+    ) -> Drive:
         session = self.folder / f"session-{time.monotonic_ns()}"
         workspace = self.folder / "workspace"
         session.mkdir()
@@ -44,7 +52,7 @@ class Desk:
             session_id=session.name,
             worker="worker-global",
             request=SessionRequest(
-                key=SessionKey("shop", "r1", "build"),
+                key=key,
                 try_number=1,
                 max_tries=0,
                 agent_id="build",
@@ -81,10 +89,11 @@ class Desk:
         *,
         timeout: float = 0.0,
         prompt: str = "Build it.",
+        key: SessionKey = KEY,
         **options: Any,
     ) -> tuple[Outcome, ScriptedRuntime]:
         runtime = turns if isinstance(turns, ScriptedRuntime) else ScriptedRuntime(turns)
-        drive = self.sit(runtime, AgentOptions(**options), timeout, prompt)
+        drive = self.sit(runtime, AgentOptions(**options), timeout, prompt, key)
         async with asyncio.timeout(20):
             outcome = await drive.run()
         assert runtime.at_work == 0, "a program was left behind"
@@ -372,6 +381,15 @@ async def test_a_named_conversation_goes_on_after_success_with_the_next_prompt(d
     _, runtime = await desk.run([[DONE]], session="release", prompt="Now the notes.")
     assert runtime.settings[0].resume == "conversation-1"
     assert runtime.prompts == ["Now the notes."]
+
+
+async def test_an_agent_goes_on_in_the_named_conversation_of_another_at_its_newest(desk: Desk) -> None:
+    plan, notes = SessionKey("shop", "r1", "plan"), SessionKey("shop", "r1", "notes")
+    await desk.run([[DONE]], session="release", key=plan)
+    lost = ScriptedRuntime([[DONE]], refuse_resume=PermanentAgentError("no such conversation"))
+    await desk.run(lost, session="release", key=notes)
+    _, runtime = await desk.run([[DONE]], session_from="plan")
+    assert runtime.settings[0].resume == "conversation-2", "another has begun it anew under that name"
 
 
 async def test_a_prompt_that_the_program_cannot_take_is_refused_before_it_starts(desk: Desk) -> None:

@@ -18,7 +18,8 @@ from cis_provider.runtimes.base import Conversation, Setting
 from cis_provider.runtimes.events import Blocked, Ended, Output, TurnEnded, Usage
 from cis_provider.testing.conversation import ScriptedConversation, ScriptedRuntime
 from cis_provider.worker.check import run_check
-from cis_provider.worker.conversations import Names, own_name
+from cis_provider.worker.conversations import own_name
+from cis_provider.worker.names import Names
 from cis_provider.worker.session import Session
 from tests.unit.worker.test_drive import DONE, OPTIONS, SCHEMA, Desk, limit
 
@@ -50,6 +51,27 @@ async def test_a_fallback_is_told_the_form_of_the_answer(desk: Desk, monkeypatch
     monkeypatch.setattr(registry, "load", lambda name: other)
     await desk.run([[limit(3600)]], fallback=("other",), output_schema=SCHEMA)
     assert '"version"' in other.prompts[0]
+
+
+async def test_a_fallback_gets_nothing_that_only_the_first_understands(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, other = ScriptedRuntime([[DONE]], limit=10), ScriptedRuntime([[DONE]])
+    monkeypatch.setattr(registry, "load", {"small": small, "other": other}.__getitem__)
+    outcome, _ = await desk.run(
+        [[limit(3600)]],
+        fallback=("small", "other"),
+        model="opus",
+        program=("claude",),
+        args=("--x",),
+        config={"a": 1},
+        denied_tools=("Web",),
+    )
+    assert (outcome.subtype, outcome.agent_type) == ("success", "other")
+    assert small.settings == [], "its program cannot take a prompt of that size"
+    options = other.settings[0].options
+    assert (options.model, options.program, options.args, options.config) == ("", (), (), {})
+    assert options.denied_tools == ("Web",)
 
 
 async def test_a_conversation_that_cannot_be_had_just_now_is_not_given_up(desk: Desk) -> None:
@@ -172,9 +194,18 @@ async def test_an_interrupt_between_two_turns_does_not_end_the_last_word(desk: D
     assert (outcome.subtype, outcome.text) == ("timeout", "Left.")
 
 
-def _session(names: Names, options: AgentOptions, changed: asyncio.Event) -> Session:
+def _session(
+    names: Names,
+    options: AgentOptions,
+    changed: asyncio.Event,
+    *,
+    session_id: str = "s1",
+    task_id: str = "build",
+    timeout: float = 0.0,
+) -> Session:
     request = SessionRequest(
-        key=SessionKey("shop", "r1", "build"),
+        key=SessionKey("shop", "r1", task_id),
+        timeout=timeout,
         try_number=1,
         max_tries=0,
         agent_id="build",
@@ -182,7 +213,7 @@ def _session(names: Names, options: AgentOptions, changed: asyncio.Event) -> Ses
         command="Build it.",
         options=options,
     )
-    return Session("s1", request, worker="w", node_id="n", names=names, on_change=changed.set)
+    return Session(session_id, request, worker="w", node_id="n", names=names, on_change=changed.set)
 
 
 async def test_a_session_never_raises(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,14 +234,77 @@ async def test_a_session_that_is_cancelled_while_it_waits_leaves_the_name_to_oth
     names = Names()
     changed = asyncio.Event()
     session = _session(names, AgentOptions(session="release"), changed)
-    lock = names.lock(own_name(session.request))
-    await lock.acquire()
+    name = own_name(session.request)
+    nothing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    assert await names.take(name, nothing, 1)
     running = asyncio.ensure_future(session.run())
     async with asyncio.timeout(5):
         await changed.wait()
-        assert session.progress.waiting_for
+        assert session.progress.waiting_for == "the conversation 'release'"
         running.cancel()
         await asyncio.wait({running})
-        lock.release()
-        await asyncio.sleep(0.05)
-        assert not lock.locked()
+        names.let_go(name)
+        assert len(names) == 0, "what nobody has or waits for is forgotten"
+        assert await names.take(name, nothing, 1)
+
+
+async def test_a_conversation_that_is_never_free_is_not_waited_for_without_an_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "load", lambda name: ScriptedRuntime([[DONE]]))
+    names = Names()
+    session = _session(names, AgentOptions(session="release"), asyncio.Event(), timeout=0.2)
+    nothing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    assert await names.take(own_name(session.request), nothing, 1)
+    finished = await session.run()
+    assert finished.result.subtype == "not_started"
+    assert "another agent has had the conversation 'release'" in finished.result.error
+
+
+async def test_two_agents_that_go_on_in_one_conversation_take_turns(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = SessionKey("shop", "r1", "plan")
+    await desk.run([[DONE]], key=upstream)
+    runtime = ScriptedRuntime([[Output(text="...")], [DONE]])
+    monkeypatch.setattr(registry, "load", lambda name: runtime)
+    names, changed = Names(), asyncio.Event()
+    options = AgentOptions(session_from="plan")
+    first = _session(names, options, changed, session_id="s1", task_id="build")
+    second = _session(names, options, changed, session_id="s2", task_id="test")
+    running = [asyncio.ensure_future(one.run()) for one in (first, second)]
+    async with asyncio.timeout(5):
+        while not (first.progress.waiting_for or second.progress.waiting_for) or not runtime.prompts:
+            changed.clear()
+            await changed.wait()
+    assert runtime.at_work == 1
+    waits = second if second.progress.waiting_for else first
+    assert waits.progress.waiting_for == "that of 'plan'"
+    (first if waits is second else second).stop("enough")
+    results = await asyncio.gather(*running)
+    assert sorted(one.result.subtype for one in results) == ["killed", "success"]
+    assert {setting.resume for setting in runtime.settings} == {"conversation-1"}
+    assert len(names) == 0
+
+
+@pytest.mark.parametrize("broken", ["cis_provider.worker.session.write_atomic", "os.fsync"])
+async def test_a_result_that_no_disk_takes_is_told_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    monkeypatch.setattr(registry, "load", lambda name: ScriptedRuntime([[DONE]]))
+    session = _session(Names(), AgentOptions(), asyncio.Event())
+    result = session._result
+
+    async def then_full() -> object:
+        came = await result()
+        monkeypatch.setattr(broken, full)
+        return came
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(session, "_result", then_full)
+    finished = await session.run()
+    monkeypatch.undo()
+    assert finished.result.output == "All done."
+    assert finished.result.is_error is (broken == "os.fsync")
