@@ -1,0 +1,83 @@
+"""A human takes over a conversation with the real Claude Code in its own interface, and hands it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cis_provider.model.options import AgentOptions
+from cis_provider.model.session import WorkspaceRequest
+from cis_provider.node.terminals import look
+from cis_provider.testing.model_server import ModelServer, environment, run, text
+from tests.integration.conftest import Node, node  # noqa: F401
+from tests.integration.terminal.conftest import Viewer
+
+pytestmark = pytest.mark.agents
+
+
+class Desk:
+    """One agent of a real node, and who attaches to it."""
+
+    def __init__(self, own: Node, program: Path, folder: Path, server: ModelServer) -> None:
+        self._node = own
+        workspace = folder / "workspace"
+        workspace.mkdir()
+        self.id = own.submit(
+            "Make it.",
+            agent_type="claude",
+            workspace=WorkspaceRequest(kind="folder", path=str(workspace)),
+            options=AgentOptions(program=(str(program),)),
+            env=environment("claude", server.url, folder / "agent-home", workspace=workspace),
+        ).session_id
+
+    def record(self, until: Callable[[Any], bool]) -> Any:
+        return self._node.wait(self.id, until, 60)
+
+    def attach(self, **more: Any) -> Viewer:
+        return Viewer(self.id, **more)
+
+
+@pytest.fixture
+def desk(node: Node, tmp_path: Path, agent_program: Callable[[str], Path], server: ModelServer) -> Desk:  # noqa: F811
+    server.push(run("touch never"))
+    return Desk(node, agent_program("claude"), tmp_path, server)
+
+
+def test_what_a_human_said_in_its_interface_is_part_of_the_conversation_that_goes_on(
+    desk: Desk, server: ModelServer
+) -> None:
+    desk.record(lambda record: record.blockage is not None)
+    server.push(text("From the terminal."), text("All is done."))
+    ada = desk.attach()
+    assert ada.part.writer
+    ada.sees("Make it.", 60)
+    ada.until(lambda: look(desk.id).state == "idle", 60)
+    seen = look(desk.id)
+    assert (seen.source, seen.program, seen.writer) == ("human", "claude", "ada")
+    assert desk.record(lambda record: record.attached == "ada").blockage is None
+    ada.type("do something else")
+    ada.sees("do something else")
+    ada.type("\r")
+    ada.sees("From the terminal.", 60)
+    ada.until(lambda: look(desk.id).state == "idle", 60)
+    ada.drop()
+    ended = desk.record(lambda record: record.state == "ended")
+    assert ended.result.subtype == "success"
+    assert ended.result.output == "All is done."
+    said = json.dumps(server.calls[-1].body)
+    assert "do something else" in said
+    assert "From the terminal." in said
+
+
+def test_who_only_watches_sees_what_it_says_and_takes_nothing_over(desk: Desk, server: ModelServer) -> None:
+    desk.record(lambda record: record.blockage is not None)
+    bob = desk.attach(read_only=True, who="bob")
+    bob.sees("touch never", 30)
+    assert look(desk.id).source == "output"
+    assert not desk.record(lambda record: True).attached
+    assert desk.record(lambda record: True).blockage is not None
+    bob.drop()
