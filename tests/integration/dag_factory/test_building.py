@@ -160,3 +160,45 @@ def test_dags_survive_airflows_database_and_are_scheduled_as_their_files_say(air
     assert seen["yearly from 2100"]["next"] == "2100-01-01 03:00:00+08:00"
     assert seen["catchup"]["next"] == "2024-01-01 00:00:00+08:00"
     assert seen["catchup"]["catchup"] is True
+
+
+ASKED_FILE = """
+import dag_factory
+
+AGENTS = [
+    {"id": "a", "type": "claude", "prompt": "x"},
+    {"id": "ok", "type": "human", "prompt": "Good?", "deps": ["a"], "answer_timeout": "1h"},
+    {"id": "b.c", "type": "claude", "prompt": "x", "deps": ["ok"], "when": "always", "node": "far"},
+    {"id": "s", "type": "shell", "prompt": "x", "deps": ["b.c"]},
+]
+asked = dag_factory.build(AGENTS, name="asked")
+"""
+
+DESCRIBE = """
+import json, sys
+sys.path.insert(0, FOLDER)
+from airflow.serialization.serialized_objects import DagSerialization
+import asked_me
+dag = DagSerialization.from_dict(DagSerialization.to_dict(asked_me.asked))
+print(json.dumps({
+    task.task_id: [task.task_type, sorted(task.upstream_task_ids), task.trigger_rule, task.pool, task.queue,
+                   bool(getattr(task, "start_from_trigger", False))]
+    for task in dag.tasks
+} | {"groups": sorted(dag.task_group_dict)}))
+"""
+
+
+def test_tasks_that_ask_stand_beside_their_agents_in_a_group_and_in_no_pool_of_theirs(airflow: Any) -> None:
+    (airflow.dags / "asked_me.py").write_text(ASKED_FILE)
+    found = airflow.python(DESCRIBE.replace("FOLDER", repr(str(airflow.dags))))
+    assert found.pop("groups") == ["interventions"]
+    assert found.pop("run-outcome")[1] == ["a", "b.c", "ok", "s"]
+    pool = "cis-dag-asked"
+    assert found == {
+        "a": ["AgentOperator", [], "all_success", pool, "default", False],
+        "ok": ["HumanSensor", ["a"], "all_success", "default_pool", "default", False],
+        "b.c": ["AgentOperator", ["ok"], "all_done", pool, "far", False],
+        "s": ["AgentOperator", ["b.c"], "all_success", pool, "default", False],
+        "interventions.a": ["InterventionSensor", [], "all_success", "default_pool", "default", True],
+        "interventions.b.c": ["InterventionSensor", ["ok"], "all_done", "default_pool", "far", True],
+    }
