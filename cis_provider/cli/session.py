@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cis_provider.cli.play import play
 from cis_provider.cli.screen import say_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ app = typer.Typer(
 @app.callback()
 def group() -> None:
     """What an agent's terminal shows, and what that means."""
+
+
+app.command()(play)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from typing import Any
 from cis_provider.screens.screen import Screen
 
 PROGRAM = (
-    "import sys; from cis_provider.cli.main import *; from cis_provider.cli.attach import sit_down\n"
+    "from cis_provider.cli.attach import sit_down\n"
     "from cis_provider.errors import CisError\n"
     "try: code = sit_down(sys.argv[1], 'agent', read_only='-r' in sys.argv, take='--take' in sys.argv)\n"
     "except CisError as error: print(error); code = error.exit_code\n"
@@ -28,7 +28,9 @@ PROGRAM = (
 class Person:
     """Starts the client; the terminal outlives it."""
 
-    def __init__(self, session_id: str, *words: str, size: tuple[int, int] = (120, 40)) -> None:
+    def __init__(
+        self, session_id: str, *words: str, size: tuple[int, int] = (120, 40), program: str = PROGRAM
+    ) -> None:
         self.screen = Screen(*size)
         self.screen.on_reply = lambda data: os.write(self.master, data)
         self.raw = b""
@@ -37,7 +39,7 @@ class Person:
         self.before = termios.tcgetattr(slave)
         self.screen.feed(b"shell$ cis attach\r\n")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, session_id, *words],
+            [sys.executable, "-c", f"import sys; {program}", session_id, *words],
             stdin=slave,
             stdout=slave,
             stderr=slave,
