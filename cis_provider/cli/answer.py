@@ -51,9 +51,6 @@ def answer(
     """Answer an agent that waits for a human, without attaching to it."""
     maybe_via(host, tty=reply is None or bool(secret))
     from cis_provider.cli.answering import Wanted, answer_agent
-    from cis_provider.cli.connect import connect
-    from cis_provider.cli.gather import Gatherer
 
     wanted = Wanted(run=run, agent=agent, reply=reply, text=text, number=number, secrets=tuple(secret or ()))
-    with Gatherer(connect(), needs_node=True) as gather:
-        answer_agent(gather, wanted, as_json=as_json, ask=sys.stdin.isatty() and sys.stdout.isatty())
+    answer_agent(wanted, as_json=as_json, ask=sys.stdin.isatty() and sys.stdout.isatty())

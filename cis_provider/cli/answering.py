@@ -8,6 +8,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cis_provider.cli.blocked_here import blocked_here
 from cis_provider.cli.questions import WORDS_FIELD, words_label
 from cis_provider.cli.replies import Reply, question_lines, reply_to
 from cis_provider.cli.runs import resolve_agent
@@ -41,7 +42,7 @@ class Wanted(NamedTuple):
     secrets: tuple[str, ...] = ()
 
 
-def answer_agent(gather: Gatherer, wanted: Wanted, *, as_json: bool, ask: bool) -> None:
+def answer_agent(wanted: Wanted, *, as_json: bool, ask: bool) -> None:
     """
     Do it, and say what was delivered.
 
@@ -50,10 +51,26 @@ def answer_agent(gather: Gatherer, wanted: Wanted, *, as_json: bool, ask: bool) 
     :raises AnswerRefused: It waits no more, or for something else now.
     :raises NodeUnreachable: The coordinator stayed away.
     """
-    run, name, position = gather.find(wanted.run)
-    if position is not None:  # an agent's ID took the place of RUN and AGENT
-        wanted = wanted._replace(agent=str(position), reply=wanted.reply or wanted.agent)
-    row = find_blocked(gather.view(run, name), wanted.agent)
+    agent, reply = wanted.agent, wanted.reply
+    if row := blocked_here(wanted.run, agent):
+        _answer(None, row, wanted, as_json=as_json, ask=ask)
+        return
+    # `answer monday-002 yes`: an agent's ID takes the place of RUN and AGENT.
+    if agent is not None and reply is None and (row := blocked_here(wanted.run, None)):
+        _answer(None, row, wanted._replace(reply=agent), as_json=as_json, ask=ask)
+        return
+    from cis_provider.cli.connect import connect
+    from cis_provider.cli.gather import Gatherer
+
+    with Gatherer(connect(), needs_node=True) as gather:
+        run, name, position = gather.find(wanted.run)
+        if position is not None:
+            agent, reply = str(position), reply or agent
+        row = find_blocked(gather.view(run, name), agent)
+        _answer(gather, row, wanted._replace(reply=reply), as_json=as_json, ask=ask)
+
+
+def _answer(gather: Gatherer | None, row: Row, wanted: Wanted, *, as_json: bool, ask: bool) -> None:
     blockage = row.blockage
     assert blockage is not None
     if wanted.number and wanted.number != blockage.number:
@@ -154,8 +171,10 @@ def _unseen(name: str) -> str:
     return value
 
 
-def _deliver(gather: Gatherer, row: Row, blockage: Blockage, reply: Reply, secrets: dict[str, str]) -> None:
-    if row.asked_by:
+def _deliver(
+    gather: Gatherer | None, row: Row, blockage: Blockage, reply: Reply, secrets: dict[str, str]
+) -> None:
+    if row.asked_by and gather is not None:
         if secrets:
             raise UsageError(f"--secret works on the node of {row.title} only; --via HOST gets there")
         _to_airflow(gather, row, blockage, reply)
