@@ -131,17 +131,24 @@ def _items(reply: Reply, asked: Asked) -> list[dict[str, Any]]:
         )
     kinds = {tool.name: tool.kind for tool in asked.tools}
     items += [
-        _call(f"{reply.serial}_{number}", call, kinds.get(call.name))
+        _call(f"{reply.serial}_{number}", call, kinds)
         for number, call in enumerate(reply.calls)
     ]
     return items
 
 
-def _call(serial: str, call: Call, kind: str | None) -> dict[str, Any]:
-    """A call as an item. A custom tool takes one text, given as the argument ``input``."""
+def _call(serial: str, call: Call, kinds: dict[str, str]) -> dict[str, Any]:
+    """
+    A call as an item. A custom tool takes one text, given as the argument ``input``.
+
+    Codex offers the tools of an MCP server as a namespace, and knows ``mcp__bugs__find`` by both parts alone.
+    """
     base = {"id": f"fc_{serial}", "status": "completed", "call_id": f"call_{serial}", "name": call.name}
-    if kind == "custom":
+    if kinds.get(call.name) == "custom":
         return {**base, "type": "custom_tool_call", "input": str(call.arguments.get("input", ""))}
+    for space in (name for name, kind in kinds.items() if kind == "namespace"):
+        if call.name.startswith(f"{space}__"):
+            base |= {"namespace": space, "name": call.name.removeprefix(f"{space}__")}
     return {**base, "type": "function_call", "arguments": json.dumps(call.arguments)}
 
 
