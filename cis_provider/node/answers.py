@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import uuid
 from typing import TypeVar
+
+import msgspec
 
 from cis_provider import __version__
 from cis_provider.errors import (
@@ -19,6 +22,7 @@ from cis_provider.errors import (
     UsageError,
     WorkspaceError,
 )
+from cis_provider.model.blockage import Answer
 from cis_provider.wire.messages import Failure, Message, Welcome
 
 M = TypeVar("M")
@@ -58,6 +62,11 @@ def expect(message: Message | None, *kinds: type[M]) -> M:
     if message is None:
         raise NodeUnreachable("the coordinator went away")
     raise ProtocolError(f"expected {kinds[0].__name__}, got {type(message).__name__}")
+
+
+def with_id(answer: Answer) -> Answer:
+    """An answer that may be sent again, should the connection break: it is delivered once."""
+    return answer if answer.id else msgspec.structs.replace(answer, id=uuid.uuid4().hex)
 
 
 def not_gone(message: Message | None) -> Message:

@@ -16,7 +16,7 @@ from cis_provider.errors import CisError, NodeUnreachable
 from cis_provider.files import check_server, check_socket_path
 from cis_provider.model.blockage import Answer
 from cis_provider.model.session import SessionRecord, SessionRequest, SessionState
-from cis_provider.node.answers import expect, leaving, not_gone
+from cis_provider.node.answers import expect, leaving, not_gone, with_id
 from cis_provider.node.launch import Starter
 from cis_provider.node.versions import is_older
 from cis_provider.wire import frames
@@ -118,11 +118,12 @@ class NodeClient:
 
     def answer(self, session_id: str, answer: Answer) -> None:
         """
-        Deliver a decision to a blocked session. One with an ``id`` may be sent again: it is delivered once.
+        Deliver a decision to a blocked session. The same with the same ``id`` may be sent again: it is delivered
+        once. One without gets an id for this call.
 
         :raises AnswerRefused: It does not fit: late, or no such option; says what became of the question.
         """
-        self._ask(AnswerSession(session_id, answer), Ok)
+        self._ask(AnswerSession(session_id, with_id(answer)), Ok)
 
     def find_terminal(self, session_id: str) -> TerminalAt:
         """
@@ -288,7 +289,7 @@ class AsyncNodeClient:
 
     async def answer(self, session_id: str, answer: Answer) -> None:
         """Deliver a decision; see :meth:`NodeClient.answer`."""
-        await self._ask(AnswerSession(session_id, answer), Ok)
+        await self._ask(AnswerSession(session_id, with_id(answer)), Ok)
 
     async def _ask(self, request: Message, answer: type[M]) -> M:
         async with asyncio.timeout(self._timeout):

@@ -165,7 +165,10 @@ class Drive:
             if reached.subtype != "budget" or self._rules.budget != "ask":
                 raise
             return await self._out_of_budget(reached)
-        return await self._judged(end)
+        if isinstance(end, TurnEnded):
+            self._account.deny(end.denied)
+        # However it ended: what comes of it is seen when the human who is there has left.
+        return await self._seat.before_the_end() or await self._judged(end)
 
     async def _turn(self, prompt: str) -> TurnEnded | Ended:
         """One turn. When this is cut short, the turn itself is not."""
@@ -182,7 +185,6 @@ class Drive:
         if isinstance(end, Ended):
             return await self._crashed(end)
         self._stalls.new_task()
-        self._account.deny(end.denied)
         if end.error_class in ("rate_limit", "quota"):
             return await self._limited(end)
         self._rests = 0

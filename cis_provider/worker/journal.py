@@ -110,6 +110,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = -1
+        self._closed = False
 
     def asked(self, blockage: Blockage, *, agent_type: str, conversation_id: str) -> None:
         """A blockage opened."""
@@ -136,7 +137,8 @@ class Journal:
         self._write(Line(step="settled", number=settled.number, settled=settled, answer_id=answer_id))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file. What is written later, by a delivery that is just being cut off, is written too."""
+        self._closed = True
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -149,3 +151,5 @@ class Journal:
         while view:
             view = view[os.write(self._fd, view) :]
         os.fsync(self._fd)
+        if self._closed:
+            self.close()

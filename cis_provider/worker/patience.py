@@ -83,6 +83,7 @@ class Patience:
         self._humans = humans or Humans()
         self._blocked_at_most = blocked_at_most or BLOCKED_AT_MOST
         self._pauses = 0
+        self._attended = False
         self._paused_at = 0.0
         self._moved = self._future()
         self._called: Answer | None = None
@@ -139,10 +140,12 @@ class Patience:
         self._called = None
         try:
             while not task.done():
+                self._look_for_humans()
                 waits: set[asyncio.Future[Any]] = {task, self._stop, self._moved}
                 if not budget_told:
                     waits.add(self._budget)
                 await self._first_of(waits, self._seconds(until), calls)
+                self._look_for_humans()
                 if not task.done():
                     self._judge(until, budget_told)
                     self._hear(calls)
@@ -151,6 +154,12 @@ class Patience:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=_LET_GO)
+
+    def _look_for_humans(self) -> None:
+        """At an agent's terminal a human's time passes, not the agent's."""
+        if bool(self._humans.attached) is not self._attended:
+            self._attended = not self._attended
+            (self.pause if self._attended else self.resume)()
 
     def _judge(self, until: float, budget_told: bool) -> None:
         if self._stop.done():

@@ -203,7 +203,7 @@ class Questions:
         except BaseException:
             self._waits_on(opened, answer)
             raise
-        self._settle(opened, answer=answer, by=answer.by)
+        self._settle(opened, answer=answer, by=answer.by or "somebody")
 
     def _waits_on(self, opened: _Open, answer: Answer) -> None:
         try:

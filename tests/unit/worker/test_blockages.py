@@ -468,7 +468,9 @@ async def test_while_a_human_has_a_live_terminal_nobody_else_answers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ScriptedConversation, "on_screen", True)
-    sitting, guests = with_guests(desk, [question()], [DONE], [DONE], rules=OnBlocked(permission="deny"))
+    sitting, guests = with_guests(
+        desk, [question()], [DONE], [DONE], rules=OnBlocked(permission="deny"), timeout=0.3
+    )
     guests.attached = "root"
     await sitting.asked()
     with pytest.raises(AnswerRefused, match="root has its terminal"):
@@ -485,7 +487,7 @@ async def test_while_a_human_has_a_live_terminal_nobody_else_answers(
     assert dialogue is not None
     for event in (Unblocked(number=1, how="elsewhere"), DONE):
         dialogue.conversation._events.put_nowait(event)  # type: ignore[attr-defined]
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     assert not sitting.running.done(), "an agent is not done before the human has left"
     guests.leave.set()
     outcome = await sitting.ended()
