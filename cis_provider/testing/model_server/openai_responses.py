@@ -130,10 +130,7 @@ def _items(reply: Reply, asked: Asked) -> list[dict[str, Any]]:
             }
         )
     kinds = {tool.name: tool.kind for tool in asked.tools}
-    items += [
-        _call(f"{reply.serial}_{number}", call, kinds)
-        for number, call in enumerate(reply.calls)
-    ]
+    items += [_call(f"{reply.serial}_{number}", call, kinds) for number, call in enumerate(reply.calls)]
     return items
 
 
