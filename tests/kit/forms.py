@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from cis_provider.embedded import api
+from cis_provider.errors import AirflowUnreachable
 
 
 class Forms:
@@ -20,8 +21,11 @@ class Forms:
         self._run = run
 
     def open(self) -> list[dict[str, Any]]:
-        """Those that nobody has filled in yet."""
-        _status, found = self._run.airflow.request(f"{self._run.path}/hitlDetails?limit=500")
+        """Those that nobody has filled in yet; none while Airflow does not answer."""
+        try:
+            _status, found = self._run.airflow.request(f"{self._run.path}/hitlDetails?limit=500")
+        except AirflowUnreachable:
+            return []
         return [form for form in found["hitl_details"] if not form["response_received"]]
 
     def wait(self, agent: str, *, containing: str = "", seconds: float = 60) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_claude_is_allowed_in_the_form_and_the_chain_ends(runs: Any, models: Mod
         form = forms.wait("agent", containing="touch allowed")
         assert begun.task("after")["state"] in (None, "scheduled"), "downstream waits"
         assert f"cis dag attach {begun.run_id} agent" in form["body"]
-        assert forms.fill(form, "allow") == 200
+        assert forms.fill(form, "yes") == 200
         assert begun.ended(120) == "success"
         assert forms.open() == []
     result = begun.xcom("agent")
@@ -79,7 +79,7 @@ def test_claude_is_denied_in_the_form_and_does_something_else(runs: Any, models:
         begun = runs.up([{"id": "agent", **agent}])
         forms = Forms(begun)
         form = forms.wait("agent")
-        assert forms.fill(form, "deny") == 200
+        assert forms.fill(form, "no (") == 200
         assert begun.ended(120) == "success"
         assert "tool_result" in json.dumps(server.calls[-1].body)
     result = begun.xcom("agent")
@@ -107,7 +107,7 @@ def test_a_second_and_a_third_question_show_their_own_text_and_get_their_own_ans
         begun = runs.up([{"id": "agent", **agent}])
         forms = Forms(begun)
         older: list[str] = []
-        for word, choice in (("one", "allow"), ("two", "deny"), ("three", "allow")):
+        for word, choice in (("one", "yes"), ("two", "no ("), ("three", "yes")):
             form = forms.wait("agent", containing=f"touch {word}")
             if older:
                 assert forms.send(form, older[:1], {}) == 400, "an answer to an older question"
@@ -135,7 +135,7 @@ def test_each_of_three_blocked_agents_in_two_runs_gets_its_own_answer(runs: Any,
         filled = [(Forms(begun), Forms(begun).wait(agent), name) for begun, agent, name in waiting]
         for forms, form, name in reversed(filled):
             assert f"touch {name}" in form["subject"] + form["body"]
-            assert forms.fill(form, "allow" if name != "b" else form["options"][0]) == 200
+            assert forms.fill(form, "yes" if name != "b" else form["options"][0]) == 200
         assert [begun.ended(120) for begun in (first, second)] == ["success", "success"]
     for begun, agent, name in waiting:
         assert (Path(begun.xcom(agent)["workspace"]) / name).exists()
@@ -184,7 +184,7 @@ def test_everything_is_killed_while_it_is_blocked_and_the_question_is_there_agai
             lambda: next((one for one in forms.open() if one["options"] != old["options"]), None), 60
         )
         assert forms.send(form, old["options"][:1], {}) == 400
-        assert forms.fill(form, "allow") == 200
+        assert forms.fill(form, "yes") == 200
         assert begun.ended(180) == "success"
         assert "Touch it." in json.dumps(server.calls[-1].body), "the conversation is the same"
     assert (Path(begun.xcom("agent")["workspace"]) / "it").exists()
