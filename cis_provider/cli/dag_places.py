@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cis_provider.cli.rows import is_agent
+from cis_provider.cli.rows import is_agent, is_human
 from cis_provider.errors import AirflowRefused, SpecError, UsageError
 from cis_provider.pools import scope_of
 
@@ -100,7 +100,7 @@ def _by_files() -> dict[str, Place]:
 
 def _by_tasks(gather: Gatherer, dag_id: str) -> Place:
     try:
-        agents = [task for task in gather.api.tasks(dag_id) if is_agent(task)]
+        agents = [task for task in gather.api.tasks(dag_id) if is_agent(task) and not is_human(task)]
     except AirflowRefused as error:
         if error.status == 404:
             return Place()

@@ -123,6 +123,11 @@ def is_agent(task: Task) -> bool:
     return _class_of(task) in _AGENT_OPERATORS
 
 
+def is_human(task: Task) -> bool:
+    """Whether a task of a DAG is a step where a human decides: it works nowhere."""
+    return _class_of(task) == HUMAN_OPERATOR
+
+
 def asks(ti: TaskInstance) -> bool:
     """Whether a task of a run asks humans for an agent."""
     return ti.operator == _ASKING_OPERATOR
