@@ -92,5 +92,6 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, for XCom."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
+        # Through JSON: Airflow writes a tuple in a way of its own, which only Airflow reads.
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return plain

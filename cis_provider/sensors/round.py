@@ -31,6 +31,10 @@ from cis_provider.sensors.forms import read_answer, refusing
 #: Seconds for which an answer is tried to be delivered before the task sleeps, and comes again.
 DELIVERY = 10.0
 
+#: Seconds for which the agent's node goes first when the time for an answer is over: it has the same rule, unless
+#: only this task was told.
+GRACE = 10.0
+
 
 class Rules(NamedTuple):
     """Who is asked for an agent, for how long, and what if nobody answers."""
@@ -213,7 +217,8 @@ class Round:
     def _deadline(self, entry: Entry) -> float:
         if not self._rules.answer_timeout:
             return 0.0
-        return entry.asked_at + self._rules.answer_timeout * (entry.reminded + 1)
+        grace = GRACE if self._rules.after_timeout in ("deny", "fail") else 0.0
+        return entry.asked_at + self._rules.answer_timeout * (entry.reminded + 1) + grace
 
 
 def sleep_after_trouble(event: Mapping[str, Any], error: Exception, log: logging.Logger | Any) -> Sleep:
