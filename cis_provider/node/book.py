@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -17,13 +19,15 @@ import msgspec
 
 from cis_provider.errors import UsageError, WorkspaceError
 from cis_provider.model.result import AgentResult, Subtype
-from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest, SessionState
-from cis_provider.node.admission import Place, Waiting
+from cis_provider.node.admission import Admission, Place, Waiting
+from cis_provider.node.records import is_of, lasting, new_record, place_of, run_of
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.wire.messages import Changed, Finished, Progress
 from cis_provider.workspaces.manager import claim_path
+
+log = logging.getLogger(__name__)
 
 #: Of the blockages that are over, the last of them stand in a record.
 _SETTLED = 20
@@ -99,14 +103,8 @@ class SessionBook:
             found = self.store.find(dag_id=dag_id, run_id=run_id, task_id=task_id)
         # What a session prints is in memory only while it is at work.
         found = [self._alive.get(record.session_id, record) for record in found]
-        return [
-            record
-            for record in found
-            if (not dag_id or record.key.dag_id == dag_id)
-            and (not run_id or record.key.run_id == run_id)
-            and (not task_id or record.key.task_id == task_id)
-            and (not alive or not record.has_ended)
-        ]
+        wanted = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+        return [one for one in found if is_of(one.key, **wanted) and not (alive and one.has_ended)]
 
     async def watch(self, session_id: str) -> AsyncIterator[Changed]:
         """The record now, and whenever it changed, up to its end."""
@@ -176,24 +174,8 @@ class SessionBook:
         :raises StoreError: It could not be written; nothing was accepted.
         :raises WorkspaceError: It asks for a folder that cannot be.
         """
-        scope = TaskScope.parse(request.scope)
         claim = claim_path(request.workspace, request.key, request.scope)
-        record = SessionRecord(
-            session_id=uuid.uuid4().hex[:16],
-            key=request.key,
-            try_number=request.try_number,
-            max_tries=request.max_tries,
-            agent_id=request.agent_id,
-            agent_type=request.agent_type,
-            scope=str(scope),
-            worker=scope.worker_name,
-            exclusive=request.exclusive,
-            dag_limit=request.dag_limit,
-            account=request.account,
-            priority=request.priority,
-            position=request.position,
-            created_at=self._clock(),
-        )
+        record = new_record(request, uuid.uuid4().hex[:16], self._clock())
         self.secrets.keep(record.session_id, request.secrets)
         self._last += 1
         try:
@@ -209,12 +191,32 @@ class SessionBook:
         self.store.update(record)
         self._wake(record.session_id)
 
+    def admitted(self, admission: Admission) -> Iterator[SessionRecord]:
+        """Write down what a round of admission decided; those that begin, one by one."""
+        for session_id, reason in admission.stuck.items():
+            log.error("session %s can never begin: %s", session_id, reason)
+            self.fail(self.get(session_id), "workspace", reason)
+        for session_id, reason in admission.waits.items():
+            record = self.get(session_id)
+            if record.waiting_for != reason:
+                record.waiting_for = reason
+                self.changed(record)
+        for session_id in admission.begin:
+            record = self.get(session_id)
+            record.state, record.waiting_for = SessionState.STARTING, ""
+            try:
+                self.changed(record)
+            except sqlite3.Error:
+                record.state = SessionState.QUEUED
+                raise
+            yield record
+
     def note(self, progress: Progress) -> None:
         """News from a worker."""
         record = self._alive.get(progress.session_id)
         if record is None:
             return
-        before = _lasting(record)
+        before = lasting(record)
         record.resting, record.blockage = progress.resting, progress.blockage
         # While a session is made ready, or just ends, its worker says nothing of what was settled before.
         record.settled = progress.settled or record.settled
@@ -224,7 +226,7 @@ class SessionBook:
         record.pid, record.workspace = progress.pid, progress.workspace
         record.started_at = progress.started_at
         record.last_line, record.output_bytes = progress.last_line, progress.output_bytes
-        if before != _lasting(record):
+        if before != lasting(record):
             self.store.update(record)
         self._wake(record.session_id)
 
@@ -297,25 +299,3 @@ class SessionBook:
     def _wake(self, session_id: str) -> None:
         for event in self._watchers.get(session_id, ()):
             event.set()
-
-
-def place_of(record: SessionRecord) -> Place:
-    """What a session takes while it is at work."""
-    return Place(
-        run_of(record),
-        record.scope,
-        record.agent_type,
-        record.account,
-        alone=record.exclusive == "agent",
-        resting=record.resting,
-    )
-
-
-def _lasting(record: SessionRecord) -> tuple[object, ...]:
-    """What must outlive the coordinator; the rest a worker tells again."""
-    return record.state, record.resting, record.blockage, record.settled
-
-
-def run_of(record: SessionRecord) -> tuple[str, str]:
-    """A session's run, as (dag id, run id)."""
-    return record.key.dag_id, record.key.run_id

@@ -17,27 +17,26 @@ from typing import Any
 import msgspec
 
 from cis_provider import settings
-from cis_provider.errors import CisError, NodeUnreachable, StaleAnswer, TransientAgentError
+from cis_provider.errors import CisError, TransientAgentError
 from cis_provider.model.blockage import Answer
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import Decision, SessionRecord, SessionRequest, SessionState, decide_submit
 from cis_provider.node.admission import admit
 from cis_provider.node.book import SessionBook
+from cis_provider.node.delivery import deliver
+from cis_provider.node.endings import Endings
 from cis_provider.node.fleet import WorkerFleet
 from cis_provider.node.folders import FolderLeases
 from cis_provider.node.handover import hand_over, request_of
 from cis_provider.node.limits import NodeLimits
 from cis_provider.node.line import TurnLine
-from cis_provider.node.missing import judge_missing, stale
+from cis_provider.node.missing import judge_missing
 from cis_provider.node.secrets import SecretKeeper
 from cis_provider.node.store import SessionStore
 from cis_provider.node.workers import WorkerLink
 from cis_provider.wire.messages import Alive, Finished, NotYet, Progress, Submitted, TurnInfo, Vouch
 
 log = logging.getLogger(__name__)
-
-#: on a node without scheduler and triggerer nobody tells.
-_FOLDER_LEASE = 3600.0
 
 #: Seconds before a write that failed (a full disk) is tried again.
 _AGAIN = 5.0
@@ -67,7 +66,7 @@ class Coordinator:
         self._line = TurnLine(store, lambda: self.book, clock)
         self._limits = NodeLimits()
         self._folders = FolderLeases(store, clock)
-        self._stop_reasons: dict[str, str] = {}
+        self._endings = Endings(self.fleet)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- life ---------------------------------------------------------------------------------------
@@ -105,7 +104,7 @@ class Coordinator:
         """
         newest = self.book.newest(request.key)
         decision = decide_submit(newest, try_number=request.try_number, max_tries=request.max_tries)
-        if decision is Decision.ADOPT and newest and newest.session_id in self._stop_reasons:
+        if decision is Decision.ADOPT and newest and newest.session_id in self._endings:
             decision = Decision.REPLACE
         if decision in (Decision.START, Decision.REPLACE):
             verdict = self._line.ask(request)
@@ -143,27 +142,16 @@ class Coordinator:
             self.book.fail(record, "killed", reason)
             self._admit()
             return
-        self._stop_reasons[session_id] = reason
-        self._spawn_task(self._end_at_worker(record.worker, session_id, reason))
+        self._endings.reasons[session_id] = reason
+        self._spawn_task(self._endings.tell(record.worker, session_id))
 
     async def answer(self, session_id: str, answer: Answer) -> None:
         """
-        Pass a decision on to a blocked session. Sent again with the same id, it is delivered once.
+        Pass a decision on to a blocked session; see :func:`~cis_provider.node.delivery.deliver`.
 
         :raises UsageError: There is no such session.
-        :raises AnswerRefused: It does not fit; says what became of what it answers.
-        :raises NodeUnreachable: Its worker is gone, or does not answer; nothing is lost, it may be sent again.
         """
-        record = self.book.get(session_id)
-        if record.has_ended:
-            raise StaleAnswer(stale(record, answer))
-        link = self.fleet.links.get(record.worker)
-        if link is None or record.state is SessionState.QUEUED:
-            raise NodeUnreachable(
-                f"session {session_id} waits for its worker {record.worker}; nothing was delivered, send the "
-                "answer again"
-            )
-        await link.answer(session_id, answer)
+        await deliver(self.book.get(session_id), answer, self.fleet)
         if answer.secrets and self.book.living(session_id):
             self.book.secrets.add(session_id, answer.secrets)
 
@@ -237,22 +225,7 @@ class Coordinator:
             no_worker=self.fleet.places().why_not,
         )
         self._folders.take(admission.claims)
-        for session_id, reason in admission.stuck.items():
-            log.error("session %s can never begin: %s", session_id, reason)
-            self.book.fail(self.book.get(session_id), "workspace", reason)
-        for session_id, reason in admission.waits.items():
-            record = self.book.get(session_id)
-            if record.waiting_for != reason:
-                record.waiting_for = reason
-                self.book.changed(record)
-        for session_id in admission.begin:
-            record = self.book.get(session_id)
-            record.state, record.waiting_for = SessionState.STARTING, ""
-            try:
-                self.book.changed(record)
-            except sqlite3.Error:
-                record.state = SessionState.QUEUED
-                raise
+        for record in self.book.admitted(admission):
             self._spawn_task(self._begin(record), name=record.session_id)
 
     async def _begin(self, record: SessionRecord) -> None:
@@ -268,16 +241,7 @@ class Coordinator:
             self._until_written(give_up)
             return
         # An end that was asked for while the worker was starting.
-        if reason := self._stop_reasons.get(record.session_id):
-            await self._end_at_worker(record.worker, record.session_id, reason)
-
-    async def _end_at_worker(self, worker: str, session_id: str, reason: str) -> None:
-        if link := self.fleet.links.get(worker):
-            try:
-                await link.end(session_id, reason)
-            except CisError as error:
-                # Its loss is noticed by the listener, which ends its processes.
-                log.warning("session %s could not be ended: %s", session_id, error)
+        await self._endings.tell(record.worker, record.session_id)
 
     # --- what workers say -----------------------------------------------------------------------------
 
@@ -295,15 +259,16 @@ class Coordinator:
             case Finished():
                 if record := self.book.living(event.session_id):
                     self.book.take(record, event)
-                self._stop_reasons.pop(event.session_id, None)
+                self._endings.over(event.session_id)
                 self._admit()
 
     def _end_unwanted(self, worker: str, session_id: str, *, again: bool = False) -> None:
         """A worker that did not answer may not have heard of an end, or have what was given up meanwhile."""
-        if not self.book.living(session_id) and session_id not in self._stop_reasons:
-            self._stop_reasons[session_id], again = "it was given up, since its worker did not answer", True
-        if again and (reason := self._stop_reasons.get(session_id)):
-            self._spawn_task(self._end_at_worker(worker, session_id, reason))
+        if not self.book.living(session_id) and session_id not in self._endings:
+            self._endings.reasons[session_id] = "it was given up, since its worker did not answer"
+            again = True
+        if again and session_id in self._endings:
+            self._spawn_task(self._endings.tell(worker, session_id))
 
     def _lost(self, link: WorkerLink) -> None:
         def judge() -> None:
@@ -324,7 +289,7 @@ class Coordinator:
 
     def _judge(self, worker: str, alive: set[str]) -> None:
         beginning = {task.get_name() for task in self._tasks}
-        judge_missing(self.book, worker, alive=alive, beginning=beginning, ending=self._stop_reasons)
+        judge_missing(self.book, worker, alive=alive, beginning=beginning, ending=self._endings.reasons)
 
     def _workers_at_work(self) -> set[str]:
         return {record.worker for record in self.book if record.state is not SessionState.QUEUED}

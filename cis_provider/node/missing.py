@@ -6,8 +6,6 @@ import logging
 from collections.abc import Collection, Mapping
 
 from cis_provider import paths
-from cis_provider.model.blockage import Answer
-from cis_provider.model.deciding import became
 from cis_provider.model.session import SessionRecord, SessionState
 from cis_provider.node.book import SessionBook
 from cis_provider.worker import journal, leftovers
@@ -73,11 +71,3 @@ def _only_waited(record: SessionRecord) -> bool:
         log.error("session %s: what it waited for cannot be read: %s", record.session_id, error)
         return False
     return bool(past.open and past.conversation_id)
-
-
-def stale(record: SessionRecord, answer: Answer) -> str:
-    """Why an answer to a session that has ended comes too late."""
-    answers = record.result.answers if record.result else ()
-    settled = next((one for one in answers if one.number == answer.number), None)
-    ended = f"session {record.session_id} has ended; nothing was delivered"
-    return f"{became(settled)}, and {ended}" if settled else ended

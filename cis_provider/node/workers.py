@@ -12,16 +12,13 @@ from collections.abc import Callable
 from cis_provider import __version__, paths
 from cis_provider.errors import ConfigError, NodeUnreachable, ProtocolError, WorkerLeaving
 from cis_provider.files import is_locked
-from cis_provider.model.blockage import Answer
 from cis_provider.model.scope import TaskScope
 from cis_provider.model.session import SessionRequest
-from cis_provider.node.answers import error_of
 from cis_provider.node.detached import last_words, start_detached
 from cis_provider.node.dial import dial, subscribe
 from cis_provider.wire import frames
 from cis_provider.wire.messages import (
     Alive,
-    AnswerSession,
     EndSession,
     Failure,
     Finished,
@@ -35,9 +32,6 @@ from cis_provider.wire.messages import (
 from cis_provider.worker import leftovers
 
 log = logging.getLogger(__name__)
-
-#: Seconds for an answer to reach an agent.
-_DELIVERY = 10.0
 
 _READY, _ANSWER, _EXIT, _AGAIN, _PAUSE = 15.0, 15.0, 5.0, 5.0, 0.1
 
@@ -197,31 +191,6 @@ class WorkerLink:
     async def end(self, session_id: str, reason: str) -> None:
         """Have it end a session."""
         await self._call(EndSession(session_id, reason))
-
-    async def answer(self, session_id: str, answer: Answer) -> None:
-        """
-        Have it deliver a decision. On a connection of its own: an agent may take seconds, and nobody else waits.
-
-        :raises AnswerRefused: It does not fit.
-        :raises NodeUnreachable: The worker is gone, or did not answer: whether it was delivered is not known,
-            and sending the same answer again is safe.
-        """
-        writer: asyncio.StreamWriter | None = None
-        try:
-            async with asyncio.timeout(_DELIVERY):
-                (reader, writer), _ = await dial(self.name, timeout=_DELIVERY)
-                writer.write(frames.encode(AnswerSession(session_id, answer)))
-                await writer.drain()
-                said = await frames.read(reader)
-        except (OSError, ProtocolError) as error:
-            raise NodeUnreachable(f"{self.name} did not answer: {error or type(error).__name__}") from None
-        finally:
-            if writer:
-                writer.close()
-        if isinstance(said, Failure):
-            raise error_of(said)
-        if not isinstance(said, Ok):
-            raise NodeUnreachable(f"{self.name} went away while it was given an answer; send it again")
 
     async def stop(self) -> None:
         """Have it end its sessions and leave."""

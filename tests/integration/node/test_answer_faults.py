@@ -26,7 +26,7 @@ PLACES = (
     "cis_provider.worker.questions:Questions.open",
     "cis_provider.worker.journal:Journal.asked",
     "cis_provider.node.coordinator:Coordinator.answer",
-    "cis_provider.node.workers:WorkerLink.answer",
+    "cis_provider.node.delivery:_deliver_at",
     "cis_provider.worker.session:Session.answer",
     "cis_provider.worker.journal:Journal.answering",
     "cis_provider.runtimes.acp.waiting:Waiting.answer",
