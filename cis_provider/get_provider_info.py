@@ -69,7 +69,27 @@ def get_provider_info() -> dict[str, Any]:
         "connection-types": [AGENT_CONNECTION],
         "hooks": [{"integration-name": "CIS", "python-modules": ["cis_provider.hooks.agent"]}],
         "operators": [{"integration-name": "CIS", "python-modules": ["cis_provider.operators.agent"]}],
-        "triggers": [{"integration-name": "CIS", "python-modules": ["cis_provider.triggers.session"]}],
+        "sensors": [
+            {
+                "integration-name": "CIS",
+                "python-modules": [
+                    "cis_provider.sensors.blockage",
+                    "cis_provider.sensors.human",
+                    "cis_provider.sensors.intervention",
+                ],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "CIS",
+                "python-modules": [
+                    "cis_provider.triggers.blockage",
+                    "cis_provider.triggers.human",
+                    "cis_provider.triggers.intervention",
+                    "cis_provider.triggers.session",
+                ],
+            }
+        ],
         "task-decorators": [
             {"class-name": "cis_provider.decorators.agent.cis_agent_task", "name": "cis_agent"}
         ],

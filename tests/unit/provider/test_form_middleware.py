@@ -1,0 +1,114 @@
+"""The middleware that gives a second question its own text."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from cis_provider.api.forms import LIMIT, FormMiddleware, is_needed
+
+TI = uuid.uuid4()
+FORM = {"subject": "second", "options": ["Allow (2)"]}
+
+
+class App:
+    """Answers with a status, in parts."""
+
+    def __init__(self, status: int, events: list[str]) -> None:
+        self.status, self.events = status, events
+        self.read = b""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            message = await receive()
+            self.read += message.get("body", b"")
+            more = message.get("more_body", False)
+        self.events.append("committed")
+        await send({"type": "http.response.start", "status": self.status, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+class Client:
+    """One request and what comes back."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.written: list[tuple[uuid.UUID, Any]] = []
+        self.fails = False
+
+    def write(self, ti_id: uuid.UUID, form: Any) -> None:
+        self.events.append("written")
+        if self.fails:
+            raise OSError("no database")
+        self.written.append((ti_id, form))
+
+    async def post(
+        self, path: str, body: bytes, status: int = 201, method: str = "POST"
+    ) -> tuple[int, bytes]:
+        app = App(status, self.events)
+        parts = [body[n : n + 4096] for n in range(0, len(body), 4096)] or [b""]
+        requests = [
+            {"type": "http.request", "body": part, "more_body": n < len(parts) - 1}
+            for n, part in enumerate(parts)
+        ]
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return requests.pop(0)
+
+        async def send(message: Any) -> None:
+            self.events.append("answered")
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path}
+        await FormMiddleware(app, self.write)(scope, receive, send)
+        assert app.read == body
+        return sent[0]["status"], sent[1]["body"]
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+async def test_a_form_is_written_after_airflow_has_and_before_the_task_goes_on(client: Client) -> None:
+    assert await client.post(f"/execution/hitlDetails/{TI}", json.dumps(FORM).encode()) == (201, b"{}")
+    assert client.written == [(TI, FORM)]
+    assert client.events == ["committed", "written", "answered", "answered"]
+
+
+async def test_what_airflow_refuses_is_left_alone(client: Client) -> None:
+    assert (await client.post(f"/execution/hitlDetails/{TI}", b"{}", status=422))[0] == 422
+    assert client.written == []
+
+
+async def test_other_requests_pass(client: Client) -> None:
+    await client.post(f"/execution/hitlDetails/{TI}", b"{}", method="PATCH")
+    await client.post("/execution/task-instances/states", b"{}")
+    await client.post("/api/v2/dags", b"{}")
+    assert client.written == []
+
+
+async def test_a_form_that_cannot_be_written_is_a_failure_that_is_tried_again(client: Client) -> None:
+    client.fails = True
+    assert (await client.post(f"/execution/hitlDetails/{TI}", json.dumps(FORM).encode()))[0] == 503
+
+
+async def test_no_more_is_kept_of_a_request_than_a_form_may_have(client: Client) -> None:
+    body = json.dumps({**FORM, "body": "x" * LIMIT}).encode()
+    assert (await client.post(f"/execution/hitlDetails/{TI}", body))[0] == 503
+    assert client.written == []
+
+
+def test_it_is_needed_until_airflow_does_so_itself() -> None:
+    assert [is_needed(version) for version in ("3.3.2", "3.3.10rc1", "3.4.0", "3.4.0.dev0", "4.0.1")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
