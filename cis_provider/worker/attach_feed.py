@@ -85,8 +85,7 @@ class Feed:
         return b"".join(frames)
 
     def _refill(self) -> None:
-        now = self._clock()
-        self._tokens = min(self._tokens + (now - self._then) * RATE, BURST)
         # A long flood is forgiven soon after its end.
-        self._tokens = max(self._tokens, -RATE * PACE)
+        now, tokens = self._clock(), max(self._tokens, -RATE * PACE)
+        self._tokens = min(tokens + (now - self._then) * RATE, BURST)
         self._then = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 DEFAULT_SIZE = (120, 40)
 #: Sizes that a human's terminal has; others are a mistake of some program in between.
 _LEAST, _MOST = (8, 2), (1000, 500)
+#: What a terminal says by itself: that it has the focus, or has it no more.
+_REPORT = re.compile(rb"\x1b\[[IO]")
 #: The end of ``output.log`` that is shown of an agent without a screen.
 _TAIL = 16 * 1024
 
@@ -68,6 +71,8 @@ class LiveTerminal(Audience):
         self.writer: Guest | None = None
         self.since = 0.0
         self.program: LiveProgram | None = None
+        #: How often somebody pressed keys.
+        self.keys = 0
         #: Whether the screen is the agent's own, not an interface that was opened for a human.
         self.owned = True
         self._output = output
@@ -185,6 +190,7 @@ class LiveTerminal(Audience):
     def typed(self, guest: Guest, data: bytes) -> None:
         """Bytes of a keyboard; only of the one who may type."""
         if guest is self.writer and self.program is not None:
+            self.keys += not _REPORT.fullmatch(data)
             self.program.type(data)
 
     def resized(self, guest: Guest) -> None:

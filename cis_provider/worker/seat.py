@@ -39,8 +39,8 @@ class Seat:
         if self._humans.live:
             if not (self._humans.attached or self._humans.wanted.is_set()):
                 return ""
-            await self._undisturbed()
-            return wording.go_on_after_human()
+            untouched = await self._undisturbed()
+            return "" if untouched else wording.go_on_after_human()
         if not self._humans.wanted.is_set():
             return ""
         if reason := self.why_not():
@@ -64,10 +64,11 @@ class Seat:
             self._patience.resume()
         return await self._place.reopened(wording.go_on_after_human())
 
-    async def _undisturbed(self) -> None:
+    async def _undisturbed(self) -> bool:
+        """Whether they left all as it was."""
         self._patience.pause()
         try:
-            await self._patience.until(self._humans.left())
+            return bool(await self._patience.until(self._humans.left()))
         finally:
             self._patience.resume()
             self._questions.reconsider()

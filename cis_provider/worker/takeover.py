@@ -103,17 +103,20 @@ class Humans:
                 self._terminal.owned = True
                 self._note_people()
 
-    async def left(self) -> None:
-        """Wait until nobody has the live terminal any more."""
+    async def left(self) -> bool:
+        """Wait until nobody has the live terminal any more; whether they left all as it was."""
         self.wanted.clear()
-        while self._terminal is not None and self._terminal.writer is not None:
+        terminal = self._terminal
+        before = terminal.keys if terminal else 0
+        while terminal is not None and terminal.writer is not None:
             self._moved.clear()
-            if self._terminal.program is not None:
+            if terminal.program is not None:
                 await self._moved.wait()
             elif launch := self.conversation.terminal() if self.conversation else None:
                 await self.host(launch)
             else:
-                self._terminal.dismiss("its program has ended; the agent goes on by itself")
+                terminal.dismiss("its program has ended")
+        return terminal is None or terminal.keys == before
 
     def refuse(self, reason: str) -> None:
         """Its terminal cannot be had: whoever wants it watches."""
