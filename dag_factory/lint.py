@@ -10,7 +10,7 @@ from dag_factory.diagnostics import Diagnostic
 from dag_factory.folder import check_file, read_folder
 from dag_factory.placeholders import Lookup
 from dag_factory.scope_settings import read_rules
-from dag_factory.trigger_places import configured, remedy, shortage
+from dag_factory.trigger_places import configured, graph_of, remedy, shortage, words
 from dag_factory.validate import Checked
 
 
@@ -37,5 +37,6 @@ def lint_paths(paths: Iterable[str | Path], *, lookup: Lookup = os.environ.get) 
 
 
 def _warnings(checked: Checked, places: int) -> Iterator[Diagnostic]:
-    if checked.spec is not None and (words := shortage(checked.spec, places)):
-        yield Diagnostic(checked.file, *checked.name_place, "W201", words, remedy([checked.spec]))
+    if checked.spec is not None and (wanted := shortage(graph_of(checked.spec), places)):
+        message = words(wanted, places)
+        yield Diagnostic(checked.file, *checked.name_place, "W201", message, remedy(wanted))

@@ -38,24 +38,34 @@ def configured(environ: Mapping[str, str] | None = None) -> tuple[int, str]:
     return DEFAULT, "default"
 
 
-def wanted(spec: DagSpec) -> int:
-    """Twice the tasks of a run that can be ready at once: each agent, and the task that asks for it."""
-    return 2 * graph.width({agent.id: agent.deps for agent in spec.agents})
+def shortage(agents: graph.Graph, places: int) -> int:
+    """
+    Places that a run can want at once, twice the agents that can be ready at once; 0: there are so many.
+
+    :param agents: What each one waits for.
+    """
+    if 2 * len(agents) <= places:
+        return 0
+    wanted = 2 * graph.width(agents)
+    return wanted if wanted > places else 0
 
 
-def shortage(spec: DagSpec, places: int) -> str:
-    """That a triggerer has too few places for a run, in words; empty: it has enough."""
-    if 2 * len(spec.agents) <= places or (needed := wanted(spec)) <= places:
-        return ""
+def graph_of(spec: DagSpec) -> graph.Graph:
+    """The agents of a file, and what each waits for."""
+    return {agent.id: agent.deps for agent in spec.agents}
+
+
+def words(wanted: int, places: int) -> str:
+    """That there are too few."""
     return (
-        f"a run can have {needed} tasks in the triggerer at once, agents and the tasks that ask for them, "
+        f"a run can have {wanted} tasks in the triggerer at once, agents and the tasks that ask for them, "
         f"and one triggerer has {places} places: it may stand still"
     )
 
 
-def remedy(specs: Iterable[DagSpec]) -> str:
-    """The way out for these."""
-    return f"set [triggerer] capacity to {max(map(wanted, specs))} or more, or start more triggerers"
+def remedy(wanted: int) -> str:
+    """The way out."""
+    return f"set [triggerer] capacity to {wanted} or more, or start more triggerers"
 
 
 def _files(env: Mapping[str, str]) -> Iterable[Path]:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from cis_provider import paths
@@ -201,20 +201,40 @@ def _triggerer() -> Check:
 
 
 def trigger_places() -> Iterator[Check]:
-    if named_url() or not paths.dags_dir().is_dir():
-        return
-    from dag_factory.folder import read_folder
-    from dag_factory.trigger_places import configured, remedy, shortage
+    from dag_factory.trigger_places import configured, remedy, shortage, words
 
-    places, where = configured()
-    specs = [one.checked.spec for one in read_folder(paths.dags_dir()) if one.checked.spec is not None]
-    short = [spec for spec in specs if shortage(spec, places)]
+    # The embedded Airflow has its own file, and none of the caller's variables.
+    places, where = configured() if named_url() else configured({})
+    if where == "default" and named_url():
+        return  # its settings are not here
+    graphs = _graphs_of_airflow() if named_url() else _graphs_of_folder()
+    short = {dag_id: wanted for dag_id, agents in graphs if (wanted := shortage(agents, places))}
     if short:
-        first = f"{short[0].name}: {shortage(short[0], places)}"
-        more = f" (and {len(short) - 1} more DAGs)" if len(short) > 1 else ""
-        yield Check("trigger places", "warn", first + more, remedy(short))
+        worst = max(short, key=lambda dag_id: short[dag_id])
+        more = " (others want too many, too)" if len(short) > 1 else ""
+        found = f"{worst}: {words(short[worst], places)}{more}"
+        yield Check("trigger places", "warn", found, remedy(short[worst]))
     else:
         yield Check("trigger places", "ok", f"{places} ({where})")
+
+
+def _graphs_of_folder() -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
+    from dag_factory.folder import read_folder
+    from dag_factory.trigger_places import graph_of
+
+    for one in read_folder(paths.dags_dir()) if paths.dags_dir().is_dir() else ():
+        if one.checked.spec is not None:
+            yield one.checked.spec.name, graph_of(one.checked.spec)
+
+
+def _graphs_of_airflow() -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
+    from cis_provider.cli.rows import is_agent, plan_from_tasks
+
+    with connect() as api:
+        for dag in api.dags():
+            tasks = api.tasks(dag.dag_id)
+            if any(map(is_agent, tasks)):
+                yield dag.dag_id, {one.id: one.deps for one in plan_from_tasks(tasks)}
 
 
 def _version(package: str) -> str | None:
