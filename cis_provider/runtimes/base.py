@@ -159,6 +159,10 @@ class ConversationRuntime(Runtime):
     #: Bytes of UTF-8 that the program takes as one prompt; 0: no limit that we know.
     prompt_limit: ClassVar[int] = 0
 
+    def largest_prompt(self, options: AgentOptions) -> int:
+        """Bytes of UTF-8 that the program takes as one prompt with these options; 0: no limit that we know."""
+        return self.prompt_limit
+
     @abstractmethod
     def open(self, setting: Setting) -> Conversation:
         """A conversation that is not started yet. Starts nothing, reads nothing."""

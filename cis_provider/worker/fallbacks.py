@@ -28,11 +28,11 @@ def taking_over(request: SessionRequest, agent_type: str) -> tuple[ConversationR
     return runtime, own
 
 
-def check_prompt(runtime: ConversationRuntime, agent_type: str, prompt: str) -> None:
+def check_prompt(runtime: ConversationRuntime, options: AgentOptions, agent_type: str, prompt: str) -> None:
     """
     :raises PermanentAgentError: The program cannot take a prompt of that size.
     """
-    limit, size = runtime.prompt_limit, len(prompt.encode("utf-8", "replace"))
+    limit, size = runtime.largest_prompt(options), len(prompt.encode("utf-8", "replace"))
     if limit and size > limit:
         raise PermanentAgentError(
             f"the prompt has {size:,} bytes, and {agent_type} takes {limit:,} at most: shorten it, or let the "

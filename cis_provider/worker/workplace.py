@@ -62,7 +62,7 @@ class Workplace:
         :raises PermanentAgentError: The program cannot be started, or cannot take the prompt.
         """
         prompt = self.first_prompt()
-        fallbacks.check_prompt(self._runtime, self.agent_type, prompt)
+        fallbacks.check_prompt(self._runtime, self._options, self.agent_type, prompt)
         if kept and kept.agent_type == self.agent_type and self._goes_on(kept):
             try:
                 await self.open(resume=kept.conversation_id)
@@ -167,7 +167,7 @@ class Workplace:
             prompt = wording.taken_over(self.first_prompt(), by=before[0], said=said)
             try:
                 runtime, options = fallbacks.taking_over(self._work.request, agent_type)
-                fallbacks.check_prompt(runtime, agent_type, prompt)
+                fallbacks.check_prompt(runtime, options, agent_type, prompt)
                 self.agent_type, self._runtime, self._options = agent_type, runtime, options
                 self.conversation_id = ""
                 await self.open()

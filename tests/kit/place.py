@@ -24,6 +24,7 @@ class Place:
     :param program: Its file.
     :param retries: How often the program itself repeats a failed call; None: as it likes.
     :ivar env: Variables besides those; an empty one is taken away.
+    :ivar options: Of all its conversations.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Place:
         self.runtime = runtime
         self.pids: list[int] = []
         self.env: dict[str, str] = {}
+        self.options: dict[str, Any] = {}
         self._name, self._program, self._retries = name, program, retries
         self._talks: list[Talk] = []
 
@@ -53,7 +55,7 @@ class Place:
             workspace=self.workspace,
             folder=self.own,
             env={name: value for name, value in env.items() if value},
-            options=AgentOptions(**{"program": (str(self._program),), **options}),
+            options=AgentOptions(**{"program": (str(self._program),), **self.options, **options}),
             resume=resume,
             on_process=self.pids.append,
         )

@@ -75,6 +75,7 @@ class InteractiveConversation(ScreenConversation):
         if self._state == "exited":
             raise TransientAgentError("the program ended before it got the prompt")
         stage.transcript.begin()
+        self._waiting.denied.clear()
         before = _on_screen(stage)
         self._seen = len(_ends_of(prompt, stage.transcript.rest()))
         stage.paste(prompt)
@@ -131,17 +132,18 @@ class InteractiveConversation(ScreenConversation):
     def _finish(self, stage: Stage, judgement: Judgement) -> None:
         text = _answer(stage, self._prompt or "", self._seen)
         self._prompt = None
+        denied = tuple(self._waiting.denied)
         if text:
             self._say(text)
         if self._interrupted:
-            self._events.put_nowait(TurnEnded(stop_reason="cancelled", text=text))
+            self._events.put_nowait(TurnEnded(stop_reason="cancelled", text=text, denied=denied))
         elif judgement.state == "error":
             error = judgement.evidence
             self._events.put_nowait(
-                TurnEnded(stop_reason="error", text=text, error=error, error_class="transient")
+                TurnEnded(stop_reason="error", text=text, denied=denied, error=error, error_class="transient")
             )
         else:
-            self._events.put_nowait(TurnEnded(text=text))
+            self._events.put_nowait(TurnEnded(text=text, denied=denied))
 
     def _ready(self) -> bool:
         stays = time.monotonic() - self._since

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from cis_provider.errors import ConfigError, PermanentAgentError
+from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.base import Conversation, ConversationRuntime, Setting
-from cis_provider.runtimes.terminal.interactive import InteractiveConversation
+from cis_provider.runtimes.terminal.interactive import PASTE_LIMIT, InteractiveConversation
 from cis_provider.runtimes.terminal.program import ProgramConversation
 from cis_provider.screens import rule_files
 from cis_provider.screens.rulebook import RuleBook
@@ -23,6 +24,9 @@ class TerminalRuntime(ConversationRuntime):
     """
 
     name: ClassVar[str] = "terminal"
+
+    def largest_prompt(self, options: AgentOptions) -> int:
+        return PASTE_LIMIT if options.config.get("rules") else 0
 
     def open(self, setting: Setting) -> Conversation:
         if not setting.options.program:

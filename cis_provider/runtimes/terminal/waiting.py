@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -19,6 +20,11 @@ _LOOKS = 2
 _DETAIL_LINES = 30
 #: Seconds after an answer in which a program that wrote nothing since is not asked again.
 _ANSWERED = 3.0
+
+#: Sides of a box, a line over the whole dialog, and how many lines of it stand between its question and its end.
+_SIDES = " │┃║▌"
+_LINE_ACROSS = re.compile(r"^[\s╭┌]*[─━▔]{10,}")
+_DIALOG_LINES = 15
 
 _OPTION_KINDS = {
     "allow": "allow_once",
@@ -46,6 +52,8 @@ class ScreenWaiting:
         self._looks = 0
         self._answered_at = 0.0
         self._written_then = -1
+        #: Titles of what was denied since the caller cleared it.
+        self.denied: list[str] = []
 
     @property
     def open(self) -> bool:
@@ -96,6 +104,8 @@ class ScreenWaiting:
                 f" ({now.evidence!r}); nothing was typed"
             )
         self._answered(stage)
+        if _OPTION_KINDS.get(answer.option, "").startswith("reject"):
+            self.denied.append(blockage.title)
         await stage.press(names, answer.text)
         if self._open is blockage:
             self._close("answered")
@@ -160,7 +170,20 @@ def _asked(judgement: Judgement | None) -> tuple[str, str] | None:
 
 
 def _title(judgement: Judgement, lines: list[str]) -> str:
-    """The whole line that the rule saw a part of."""
+    """
+    The question that stands next above what the rule saw, which may be the marked option or the last line of a
+    dialog; else the whole line that it saw a part of.
+    """
     first = judgement.evidence.partition("\n")[0].strip()
-    found = next((line.strip(" │┃║▌") for line in reversed(lines) if first and first in line), first)
-    return found or f"it waits ({judgement.rule})"
+    at = next((number for number in reversed(range(len(lines))) if first and first in lines[number]), None)
+    if at is None:
+        return first or f"it waits ({judgement.rule})"
+    found = lines[at].strip(_SIDES)
+    if "?" in found:
+        return found
+    for line in reversed(lines[max(0, at - _DIALOG_LINES) : at]):
+        if _LINE_ACROSS.match(line):
+            break
+        if line.rstrip(_SIDES).endswith("?"):
+            return line.strip(_SIDES)
+    return found

@@ -11,6 +11,7 @@ import pytest
 
 from cis_provider.errors import ConfigError, PermanentAgentError
 from cis_provider.model.capability import Capability
+from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes import registry
 from cis_provider.runtimes.descriptor import RuntimeDescriptor
 from cis_provider.runtimes.registry import GROUP, AgentRegistry
@@ -173,3 +174,11 @@ def test_codex_takes_what_its_schema_says():
     from cis_provider.runtimes.codex.launch import Config
 
     assert set(registry.REGISTRY.get("codex").config_schema["properties"]) == set(Config.__struct_fields__)
+
+
+def test_what_a_screen_takes_is_known_before_its_program_is_started():
+    runtime = registry.load("terminal")
+    on_a_screen = AgentOptions(program=("x",), config={"rules": "claude"})
+    assert runtime.largest_prompt(on_a_screen) == 64 * 1024
+    assert runtime.largest_prompt(AgentOptions(program=("x",))) == 0
+    assert registry.load("codex").largest_prompt(AgentOptions()) > 1_000_000
