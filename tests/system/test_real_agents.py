@@ -54,7 +54,8 @@ def test_a_blocked_agent_is_shown_and_ends_as_blocked_never_as_allowed(
     runs: Any, models: Models, embedded_airflow: Any
 ) -> None:
     steps = [run("touch never"), text("done")]
-    with models.agent("claude", steps, prompt="Touch it.", timeout=8, retries=1) as (agent, _server):
+    fields = {"answer_timeout": "8s", "on_answer_timeout": "fail"}
+    with models.agent("claude", steps, prompt="Touch it.", retries=1, **fields) as (agent, _server):
         begun = runs.up([{"id": "agent", **agent}])
         session = embedded_airflow.eventually(
             lambda: next((one for one in begun.sessions("agent") if one.blockage), None), 60
