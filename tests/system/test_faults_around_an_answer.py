@@ -45,7 +45,7 @@ _FUNCTIONS = (
     "cis_provider.worker.questions:Questions.gone",
 )
 PLACES = [f"{when} {function}" for when in ("before", "after") for function in _FUNCTIONS]
-_BATCH = 8
+_BATCH = 16
 
 _WANTED, _UNWANTED = "make-alpha", "make-omega"
 _STEPS = (f"run {_WANTED}", f"run {_UNWANTED}", "say done")
@@ -115,6 +115,9 @@ class _Talk:
             "program": [sys.executable, "-m", "cis_provider.testing.fake_acp_agent"],
             "env": {"FAKE_ACP_HOME": str(notes)},
             "prompt": "steps " + " | ".join(_STEPS),
+            # A worker that dies before it knows of the question was interrupted at work.
+            "retries": 5,
+            "retry_delay": 1,
         }
         # A worker of its own: who else is at work there is not what this is about.
         self._run = runs.up([agent], scope=f"project:{notes.parent.name[-20:]}-{notes.name}")
