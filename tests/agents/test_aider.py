@@ -201,3 +201,20 @@ async def test_what_it_cannot_do_is_told_at_the_start(talks):
         talks(denied_tools=("Bash",))
     with pytest.raises(PermanentAgentError, match="is not on this node"):
         await talks(resume="0" * 32).conversation.start()
+
+
+async def test_a_model_that_says_nothing_gives_an_empty_text(server, talks):
+    server.push(say.text("First answer."), say.text("", repeat="forever"))
+    talk = talks()
+    await talk.start()
+    await talk.turn("First.")
+    assert (await talk.turn("Second.")).text == ""
+
+
+async def test_a_provider_that_stays_broken_ends_the_turn(server, talks):
+    server.push(say.status(500, repeat="forever"))
+    talk = talks()
+    talk.patience = 150.0  # it tries for a minute and more, and says what it waits for
+    await talk.start()
+    end = await talk.turn("hello")
+    assert (end.stop_reason, end.error_class, end.text) == ("error", "transient", "")

@@ -1,4 +1,4 @@
-"""A human takes over a conversation with the real Claude Code in its own interface, and hands it back."""
+"""A human takes over a conversation with a real agent in its own interface, and hands it back."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ pytestmark = pytest.mark.agents
 class Desk:
     """One agent of a real node, and who attaches to it."""
 
-    def __init__(self, own: Node, program: Path, folder: Path, server: ModelServer) -> None:
-        self._node = own
+    def __init__(self, own: Node, name: str, program: Path, folder: Path, server: ModelServer) -> None:
+        self._node, self.name = own, name
         workspace = folder / "workspace"
         workspace.mkdir()
         self.id = own.submit(
             "Make it.",
-            agent_type="claude",
+            agent_type=name,
             workspace=WorkspaceRequest(kind="folder", path=str(workspace)),
             options=AgentOptions(program=(str(program),)),
-            env=environment("claude", server.url, folder / "agent-home", workspace=workspace),
+            env=environment(name, server.url, folder / "agent-home", workspace=workspace),
         ).session_id
 
     def record(self, until: Callable[[Any], bool]) -> Any:
@@ -41,10 +41,23 @@ class Desk:
         return Viewer(self.id, **more)
 
 
-@pytest.fixture
-def desk(node: Node, tmp_path: Path, agent_program: Callable[[str], Path], server: ModelServer) -> Desk:  # noqa: F811
+@pytest.fixture(
+    params=[
+        "claude",
+        "codex",
+        pytest.param("opencode", marks=pytest.mark.more_agents),
+        pytest.param("kimi", marks=pytest.mark.more_agents),
+    ]
+)
+def desk(
+    node: Node,  # noqa: F811
+    tmp_path: Path,
+    agent_program: Callable[[str], Path],
+    server: ModelServer,
+    request: pytest.FixtureRequest,
+) -> Desk:
     server.push(run("touch never"))
-    return Desk(node, agent_program("claude"), tmp_path, server)
+    return Desk(node, request.param, agent_program(request.param), tmp_path, server)
 
 
 def test_what_a_human_said_in_its_interface_is_part_of_the_conversation_that_goes_on(
@@ -57,7 +70,7 @@ def test_what_a_human_said_in_its_interface_is_part_of_the_conversation_that_goe
     ada.sees("Make it.", 60)
     ada.until(lambda: look(desk.id).state == "idle", 60)
     seen = look(desk.id)
-    assert (seen.source, seen.program, seen.writer) == ("human", "claude", "ada")
+    assert (seen.source, seen.program, seen.writer) == ("human", desk.name, "ada")
     assert desk.record(lambda record: record.attached == "ada").blockage is None
     ada.type("do something else")
     ada.sees("do something else")

@@ -147,3 +147,19 @@ async def test_stop_ends_what_a_tool_started(claude: Place, server: ModelServer)
     async with asyncio.timeout(5):
         while runs(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def test_a_model_that_says_nothing_gives_an_empty_text_and_not_that_of_the_turn_before(
+    claude: Place, server: ModelServer
+) -> None:
+    server.push(text("First answer."), text("", repeat="forever"))
+    talk = await claude.begin(server)
+    await talk.turn("First.")
+    assert (await talk.turn("Second.")).text == ""
+
+
+async def test_a_wrong_key_is_not_tried_again_and_again(claude: Place, server: ModelServer) -> None:
+    server.push(status(401, repeat="forever"))
+    talk = await claude.begin(server)
+    assert (await talk.turn("Work.")).error_class == "login"
+    assert len(server.calls) <= 4

@@ -141,3 +141,12 @@ async def test_an_interrupted_turn_is_cancelled_and_the_next_one_runs(codex: Pla
             again = await talk.turn("now be short")
     assert end.stop_reason == "cancelled"
     assert again == TurnEnded(text="Second answer.")
+
+
+async def test_a_model_that_says_nothing_gives_an_empty_text_and_not_that_of_the_turn_before(
+    codex: Place, server: ModelServer
+) -> None:
+    server.push(text("First answer."), text("", repeat="forever"))
+    talk = await codex.begin(server)
+    await talk.turn("First.")
+    assert await talk.turn("Second.") == TurnEnded()

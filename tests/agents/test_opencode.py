@@ -30,6 +30,16 @@ class TestOpenCode(AcpCases):
         end = await talk.end_of_turn()
         assert (end.stop_reason, end.text) == ("end_turn", "") and end.denied
 
+    async def test_a_model_that_says_nothing_gives_an_empty_text(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        server.push(say.text("First answer."), say.text("", repeat="forever"))
+        talk = talks()
+        await talk.start()
+        await talk.turn("first")
+        end = await talk.turn("second")
+        assert (end.stop_reason, end.text) == ("end_turn", "")
+
     async def test_questions_that_nobody_would_see_are_not_offered_to_the_model(
         self, server: ModelServer, talks: Talks
     ) -> None:

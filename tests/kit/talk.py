@@ -22,17 +22,17 @@ class Talk:
         self.conversation: Conversation = runtime.open(setting)
         self.seen: list[Event] = []
         self._events = self.conversation.events()
-        self._patience = patience
+        self.patience = patience
 
     async def start(self) -> Started:
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self.patience):
             await self.conversation.start()
         event = await self.next()
         assert isinstance(event, Started)
         return event
 
     async def next(self) -> Event:
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self.patience):
             event = await anext(self._events)
         self.seen.append(event)
         return event
