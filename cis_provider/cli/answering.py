@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 import time
 import uuid
@@ -17,6 +18,7 @@ from cis_provider.cli.words import duration
 from cis_provider.errors import InvalidAnswer, NodeUnreachable, StaleAnswer, UsageError
 from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage
 from cis_provider.model.deciding import RETRY
+from cis_provider.worker.processes import start_time
 
 if TYPE_CHECKING:
     from cis_provider.cli.gather import Gatherer
@@ -81,6 +83,11 @@ def _answer(gather: Gatherer | None, row: Row, wanted: Wanted, *, as_json: bool,
     secrets = {one: _unseen(one) for one in wanted.secrets}
     words = wanted.reply or (RETRY if secrets and not wanted.text else "")
     if words or wanted.text:
+        if not (wanted.number or row.asked_by) and blockage.since > _begun():
+            raise StaleAnswer(
+                f"{row.title} asks something else since you began to answer (question {blockage.number}: "
+                f"{blockage.title}); nothing was delivered, look at it and answer again"
+            )
         reply = reply_to(blockage, words, wanted.text)
     elif as_json:
         say_json(_question(row, blockage))
@@ -138,6 +145,13 @@ def _only(rows: list[Row], view: RunView) -> Row:
         asked = "; ".join(f"{row.title}: {row.blockage.title}" for row in rows if row.blockage)
         raise UsageError(f"{len(rows)} agents of {view.run} wait, say which one: {asked}")
     return rows[0]
+
+
+def _begun() -> float:
+    """When this command was given, seconds since the epoch: nobody can have read what was asked after that."""
+    ticks = start_time(os.getpid())
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - age
 
 
 def _show(row: Row, blockage: Blockage) -> None:
@@ -242,4 +256,5 @@ def _say_delivered(row: Row, blockage: Blockage, reply: Reply, *, as_json: bool)
         say_json(record | {"title": blockage.title, "option": label, "text": reply.text})
         return
     words = f"{label}: {reply.text}" if label and reply.text else label or reply.text
-    say(f"{row.run} {row.title} has the answer: {words}")
+    number = f"question {blockage.number}: " if blockage.number else ""
+    say(f"{row.run} {row.title} has the answer: {words} ({number}{blockage.title})")

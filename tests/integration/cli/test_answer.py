@@ -69,7 +69,8 @@ def nightly(airflow: Any, node: Any, tmp_path: Path) -> Nightly:
 def test_an_option_is_delivered_and_said(cis: Any, nightly: Nightly) -> None:
     session_id = nightly.asks("run npm test")
     done = cis("dag", "answer", "nightly", "upgrade", "allow")
-    assert (done.returncode, done.stdout) == (0, "nightly upgrade has the answer: Allow\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "nightly upgrade has the answer: Allow (question 1: shell: npm test)\n"
     (settled,) = nightly.node.ended(session_id).result.answers
     assert nightly.told() == ["npm test: yes"]
     assert settled.by.startswith("cli:")
@@ -237,3 +238,19 @@ def test_via_runs_the_same_words_on_the_other_machine(cis: Any, tmp_path: Path) 
         "build-1",
         "cis dag answer nightly upgrade 'say \"$HOME\"'",
     ]
+
+
+def test_nobody_agrees_to_what_was_asked_after_the_command_was_given(cis: Any, nightly: Nightly) -> None:
+    """Two people say yes to one question at once; the second yes is not for the next question."""
+    session_id = nightly.asks("steps run one | run two")
+    process = cis.start("dag", "answer", "nightly", "upgrade", "yes")
+    os.kill(process.pid, signal.SIGSTOP)
+    assert cis("dag", "answer", "nightly", "upgrade", "yes").returncode == 0
+    nightly.waits(session_id, 2)
+    os.kill(process.pid, signal.SIGCONT)
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "asks something else since you began to answer" in err, err
+    assert nightly.told() == ["one: yes"]
+    assert cis("dag", "answer", "nightly", "upgrade", "no").returncode == 0
+    nightly.node.ended(session_id)
+    assert nightly.told() == ["one: yes", "two: no"]
