@@ -66,7 +66,13 @@ def _check_fallback(file: FileView, agent: AgentView, whose: str) -> None:
 def _check_session(file: FileView, agent: AgentView, whose: str) -> None:
     path, given = _given(file, agent, "session")
     origin = given.get("from") if isinstance(given, dict) else None
-    if not isinstance(origin, str) or origin in agent.deps:
+    if not isinstance(origin, str):
+        return
+    if origin in [other.id for other in file.agents if other.type == HUMAN]:
+        message = f'{whose}"session: from" names "{origin}", a human, who has no conversation to go on with'
+        file.add((*path, "from"), "F206", message)
+        return
+    if origin in agent.deps:
         return
     known = [other.id for other in file.agents if other.id and other.id != agent.id]
     hint = f"add it to deps: [{origin}]" if origin in known else did_you_mean(origin, known)

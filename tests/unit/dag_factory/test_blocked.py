@@ -330,16 +330,20 @@ def test_what_drives_a_program_makes_no_sense_for_a_human(
     )
 
 
-def test_humans_have_no_workspace_and_no_two_options_that_read_alike(complaints: Complaints) -> None:
+def test_humans_have_no_workspace_no_conversation_and_no_options_that_read_alike(
+    complaints: Complaints,
+) -> None:
     found = complaints("""
         agents:
           - {id: a, type: claude, prompt: x}
           - {id: ok, type: human, prompt: x, deps: [a], options: [Yes, "yes"]}
           - {id: b, type: claude, prompt: x, deps: [a, ok], workspace: {from: ok}}
+          - {id: c, type: claude, prompt: x, deps: [ok], session: {from: ok}}
     """)
     assert [line.partition(" ")[2] for line in found] == [
         'F103 agent "ok": option "yes" is there twice',
         'F206 agent "b": "ok" is a human and has no workspace (such as a)',
+        'F206 agent "c": "session: from" names "ok", a human, who has no conversation to go on with',
     ]
 
 
