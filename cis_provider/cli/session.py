@@ -10,9 +10,11 @@ import typer
 
 from cis_provider.cli.play import play
 from cis_provider.cli.screen import say_json
+from cis_provider.cli.via import ViaOption, maybe_via
 
 if TYPE_CHECKING:
     from cis_provider.screens.watcher import Judgement, ScreenWatcher
+    from cis_provider.wire.terminal import Seen
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,6 +51,55 @@ def classify(
     if why:
         _explain(watcher, end)
     say_json(_plain(watcher.judge(end)))
+
+
+@app.command()
+def explain(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's name or id, or a DAG for its latest run; or an ID.")
+    ],
+    agent: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="AGENT", help="An agent's id, ID, or place in the file; the one at work, if there is one."
+        ),
+    ] = None,
+    host: ViaOption = None,
+) -> None:
+    """
+    Say as JSON what an agent at work is doing by its screen, and by which rule; the screen itself on stderr.
+
+    An agent that is driven by a protocol has no screen: its state is null then, and `cis dag ps` has it.
+    """
+    maybe_via(host, tty=False)
+    from cis_provider.cli.agents import at_work, find_rows
+    from cis_provider.node.terminals import look
+
+    row = at_work(*find_rows(run, agent))
+    seen = look(row.session_id)
+    for number, line in enumerate(seen.text.splitlines()):
+        print(f"{number:3}|{line}", file=sys.stderr)
+    print(_about(seen), file=sys.stderr)
+    say_json(
+        {
+            "state": seen.state or None,
+            "kind": seen.kind or None,
+            "rule": seen.rule or None,
+            "evidence": seen.evidence,
+        }
+    )
+
+
+def _about(seen: Seen) -> str:
+    if not seen.state:
+        return "the end of its output: it has no screen, so no rule judges it; `cis dag ps` says how it is"
+    whose = "a human's at its terminal" if seen.source == "human" else "its own"
+    people = f", {seen.writer} types" if seen.writer else ""
+    watching = f", {seen.watchers} watch" if seen.watchers else ""
+    return (
+        f"title {seen.title!r}, {seen.columns}x{seen.rows}, the screen is {whose}, rules of {seen.program}, "
+        f"version {seen.version or 'unknown'}{people}{watching}"
+    )
 
 
 def _plain(judgement: Judgement) -> dict[str, str | None]:
