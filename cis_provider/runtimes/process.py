@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -17,6 +19,10 @@ from pathlib import Path
 from cis_provider.errors import PermanentAgentError, TransientAgentError
 from cis_provider.runtimes.base import Setting
 from cis_provider.runtimes.catalogue import BUILT_IN
+
+_PR_SET_PDEATHSIG = 1
+#: Looked up here: nothing may be loaded between fork and exec.
+_PRCTL = ctypes.CDLL(None).prctl
 
 #: Bytes of standard error that are kept: the end of a stack trace.
 _TAIL = 16 * 1024
@@ -131,6 +137,18 @@ class AgentProcess:
             del self._tail[:-_TAIL]
 
 
+def _die_with(parent: int) -> None:
+    """
+    In the new process, before the program: it is killed when the worker dies.
+
+    Else it would go on alone. Claude Code (2.1.329) takes the end of its pipes for a no to what it asked, tells
+    its model so, and works on with nobody there.
+    """
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 class _Streams(asyncio.subprocess.SubprocessStreamProtocol):
     """Tells of the end of the process itself; asyncio's own ``wait`` waits for its pipes, too."""
 
@@ -172,6 +190,7 @@ async def spawn(
             cwd=folder,
             env=dict(setting.env if env is None else env),
             start_new_session=True,
+            preexec_fn=functools.partial(_die_with, os.getpid()),
         )
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise PermanentAgentError(

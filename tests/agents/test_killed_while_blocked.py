@@ -17,7 +17,12 @@ from tests.integration.conftest import Node, node  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.agents
 
-PROGRAMS = ("claude", "codex", "kimi", "opencode")
+PROGRAMS = (
+    "claude",
+    "codex",
+    pytest.param("kimi", marks=pytest.mark.more_agents),
+    pytest.param("opencode", marks=pytest.mark.more_agents),
+)
 
 
 def submit(node: Node, agent_type: str, program: Path, env: dict[str, str], **more: Any) -> str:  # noqa: F811

@@ -18,6 +18,7 @@ from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.model.options import AgentOptions
 from cis_provider.model.session import SessionRecord
 from cis_provider.node.client import AsyncNodeClient, NodeClient
+from cis_provider.worker import processes
 
 pytestmark = pytest.mark.integration
 
@@ -148,12 +149,16 @@ def test_everything_is_killed_while_blocked_and_the_next_look_brings_the_questio
     asking: Asking,
 ) -> None:
     session_id = asking.submit(
-        "steps run one | say ok", env={"KEY": "${KEY}"}, secrets={"KEY": "test-key-value"}
+        "steps run one | say ok",
+        env={"KEY": "${KEY}", "FAKE_ACP_DEAF": "1"},
+        secrets={"KEY": "test-key-value"},
     )
     asking.blocked(session_id)
     worker, coordinator = asking.node.worker_pid(), asking.node.coordinator_pid()
     asking.node.kill(coordinator)
     asking.node.kill(worker)
+    # Before anybody comes to look: an agent alone must not go on.
+    asking.node.wait_until(lambda: not processes.belonging_to(session_id, -1), 5)
     with NodeClient("cli") as client:
         (record,) = client.sessions(alive=True)
     assert record.session_id == session_id
