@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +15,14 @@ from cis_provider.runtimes.base import Conversation, Launch, Setting
 from cis_provider.worker.attach_live import LiveTerminal
 
 if TYPE_CHECKING:
+    from cis_provider.runtimes.terminal.stage import Stage
     from cis_provider.screens.rulebook import RuleBook
     from cis_provider.worker.context import WorkContext
 
 log = logging.getLogger(__name__)
+
+#: Seconds without output after which a program whose human has left is ended, and how long it may go on writing.
+_QUIET, _SETTLE = 0.5, 2.0
 
 
 class Humans:
@@ -90,8 +95,11 @@ class Humans:
         try:
             stage.start(launch.argv, setting, {"TERM": "xterm-256color", **work.env, **launch.env})
             self._note_people()
-            if await self._until_left(asyncio.create_task(stage.ended())):
-                self._terminal.dismiss("its interface was closed; the agent goes on by itself")
+            while self._terminal.writer is not None:
+                if await self._until_left(asyncio.create_task(stage.ended())):
+                    self._terminal.dismiss("its interface was closed; the agent goes on by itself")
+                else:
+                    await _settled(stage)  # whoever comes back meanwhile finds it open
         except AgentError as error:
             self.refuse(f"its terminal interface cannot be started: {error}")
         finally:
@@ -154,6 +162,16 @@ class Humans:
         else:
             self.wanted.clear()
         self._on_change()
+
+
+async def _settled(stage: Stage) -> None:
+    """Programs write a conversation down a moment after they have shown it: what was said last must stay."""
+    deadline = time.monotonic() + _SETTLE
+    while time.monotonic() < deadline and stage.exit_code is None:
+        written = stage.written
+        await asyncio.sleep(_QUIET)
+        if stage.written == written:
+            return
 
 
 def _rules(launch: Launch, agent_type: str) -> RuleBook:

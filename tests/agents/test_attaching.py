@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def test_what_a_human_said_in_its_interface_is_part_of_the_conversation_that_goe
     assert desk.record(lambda record: record.attached == "ada").blockage is None
     ada.type("do something else")
     ada.sees("do something else")
+    time.sleep(1)  # Kimi takes a key that comes too soon after others for a part of a paste
     ada.type("\r")
     ada.sees("From the terminal.", 60)
     ada.until(lambda: look(desk.id).state == "idle", 60)
