@@ -21,8 +21,9 @@ SIZE = (120, 40)
 
 #: Seconds without output after which a screen is looked at, and at the latest while output flows.
 _SETTLED, _BUSY = 0.15, 0.25
-#: Seconds between two looks at a screen on which nothing happens.
-_STILL = 1.0
+#: Seconds until a screen that has settled is looked at a second time, which is what makes a blockage known, and
+#: between two looks at one on which nothing happens.
+_AGAIN, _STILL = 0.25, 1.0
 
 #: Seconds between two keys: programs take faster ones for a paste, or an escape for the start of a sequence.
 _BETWEEN_KEYS = 0.1
@@ -42,6 +43,7 @@ class Stage:
         self.transcript = Transcript(self.watcher.screen, on_line)
         self.written = 0
         self._changed = asyncio.Event()
+        self._fresh = False
         self._last_output = time.monotonic()
         self._pty: Pty | None = None
         self._audience = Audience()
@@ -98,8 +100,8 @@ class Stage:
 
     async def looks(self) -> AsyncIterator[Judgement]:
         """
-        A judgement whenever the screen has settled, four times a second while it does not, and each second while
-        nothing happens. The last one is ``exited``, after everything the program wrote.
+        A judgement whenever the screen has settled and once more soon after, four times a second while it does not
+        settle, and each second while nothing happens. The last one is ``exited``, after everything the program wrote.
         """
         assert self._pty is not None
         end = asyncio.create_task(self._pty.wait())
@@ -146,9 +148,10 @@ class Stage:
         self._changed.set()
 
     async def _settle(self, end: asyncio.Task[int]) -> None:
-        """Until output came and paused, or too long did not pause; or nothing came for a second; or the end."""
+        """Until output came and paused, or too long did not pause; or nothing came for a while; or the end."""
         self._changed.clear()
-        await self._wait(end, _STILL)
+        await self._wait(end, _AGAIN if self._fresh else _STILL)
+        self._fresh = self._changed.is_set()
         deadline = time.monotonic() + _BUSY
         while self._changed.is_set() and not end.done():
             now = time.monotonic()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,7 @@ from statistics import median
 from kit.home import node_processes, temporary_home
 from kit.rows import Row, Scale, Target, spread
 
+from cis_provider import testing
 from cis_provider.model.blockage import BlockageKind
 from cis_provider.model.options import AgentOptions
 from cis_provider.model.session import SessionKey, SessionRecord, SessionRequest
@@ -30,6 +32,23 @@ from cis_provider.worker.processes import resident_kb
 _PROMPT = "Say hello, then stop."
 _ASKED = "Touch it."
 _AT_ONCE = 20
+
+_RULES = str(Path(testing.__file__).with_name("fake_tui.yaml"))
+#: The interface of the tests, which notes down when its dialog is written.
+_NOTES = """
+import os, pathlib, time
+from cis_provider.testing import fake_tui
+
+say = fake_tui.say
+
+def noting(text):
+    say(text)
+    if "Enter to confirm" in text:
+        pathlib.Path(os.environ["NOTED"]).write_text(str(time.time()))
+
+fake_tui.say = noting
+fake_tui.main()
+"""
 
 
 def measure(scale: Scale) -> list[Row]:
@@ -51,6 +70,7 @@ def measure(scale: Scale) -> list[Row]:
             together = _together(node, env, program)
             many = _worker_kb()
             blocked = [_until_blocked(node, server, env, program, n) for n in range(scale.of(7, 3))]
+            shown = [_from_screen(node, home, n) for n in range(scale.of(7, 3))]
     return [
         Row("one Claude agent: wall", median(ours), "s", median(bare), Target.RATIO_AT_MOST, 1.1,
             f"median of {len(ours)}, interleaved; ours {spread(ours)}, bare {spread(bare)}"),
@@ -63,6 +83,9 @@ def measure(scale: Scale) -> list[Row]:
         Row("from the request for a permission to 'blocked' in the record", median(blocked), "s",
             target=Target.AT_MOST, limit=1.0,
             note=f"median of {len(blocked)}, {spread(blocked)}; from the model call that the tool is the answer to"),
+        Row("from a dialog on the screen to 'blocked' in the record", median(shown), "s",
+            target=Target.AT_MOST, limit=1.0,
+            note=f"median of {len(shown)}, {spread(shown)}; a program on a terminal, known by rules"),
     ]  # fmt: skip
 
 
@@ -106,6 +129,26 @@ def _until_blocked(
     raise RuntimeError("it was not blocked within 30 s")
 
 
+def _from_screen(node: NodeClient, home: Path, number: int) -> float:
+    """From the moment at which a program has written its dialog, which it notes down itself."""
+    noted = home / f"dialog-{number}"
+    record = _submit(
+        node,
+        f"screen-{number}",
+        {"NOTED": str(noted)},
+        agent_type="terminal",
+        command="ask",
+        options=AgentOptions(program=(sys.executable, "-c", _NOTES), config={"rules": _RULES}),
+    )
+    with NodeClient("bench") as watching:
+        for news in watching.watch(record.session_id, timeout=60):
+            if news.blockage and news.blockage.kind is BlockageKind.PERMISSION:
+                known = time.time()
+                node.end(record.session_id, "measured")
+                return known - float(noted.read_text())
+    raise RuntimeError("it was not blocked within 60 s")
+
+
 def _submit(
     node: NodeClient,
     name: str,
@@ -114,6 +157,7 @@ def _submit(
     program: str = "",
     agent_type: str = "claude",
     command: str = _PROMPT,
+    options: AgentOptions | None = None,
 ) -> SessionRecord:
     answer = node.submit(
         SessionRequest(
@@ -125,7 +169,7 @@ def _submit(
             command=command,
             env=env,
             timeout=120,
-            options=AgentOptions(program=(program,) if program else ()),
+            options=options or AgentOptions(program=(program,) if program else ()),
         )
     )
     if isinstance(answer, NotYet):
