@@ -22,7 +22,7 @@ from typing import NamedTuple
 from cis_provider.errors import UsageError
 from cis_provider.wire.terminal import Attached, Detach, Drawn, Gone, Resized, Typed
 from cis_provider.worker.attach_client import TerminalLink
-from cis_provider.worker.attach_paint import UNDO
+from cis_provider.worker.attach_undo import UNDO
 
 #: Bytes that wait for the terminal before more are fetched.
 _ENOUGH = 16 * 1024

@@ -133,7 +133,7 @@ def _key(seconds: float | None) -> str:
 @contextmanager
 def _terminal() -> Iterator[None]:
     """Keys come one by one; afterwards it is as it was, whatever the recording did to it."""
-    from cis_provider.worker.attach_paint import UNDO
+    from cis_provider.worker.attach_undo import UNDO
 
     before = termios.tcgetattr(0)
     rows = os.get_terminal_size(1).lines

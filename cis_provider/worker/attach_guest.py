@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from cis_provider.wire.terminal import Attached, Gone
 from cis_provider.worker.attach_feed import Feed
 from cis_provider.worker.attach_live import LiveTerminal
-from cis_provider.worker.attach_paint import Excerpt
+
+if TYPE_CHECKING:
+    from cis_provider.worker.attach_paint import Excerpt
 
 
 class Client:
@@ -70,5 +73,7 @@ class Client:
             self._excerpt = None
             return self._live.paint()
         if self._excerpt is None:
+            from cis_provider.worker.attach_paint import Excerpt
+
             self._excerpt = Excerpt(*self.size)
         return self._excerpt.paint(screen)

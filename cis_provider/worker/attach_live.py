@@ -7,17 +7,18 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cis_provider.model.session import SessionRequest
 from cis_provider.runtimes.audience import Audience, LiveProgram
-from cis_provider.screens.screen import Screen
 from cis_provider.wire.terminal import Attached, Gone, Seen
 from cis_provider.worker.attach_cut import Cutter
-from cis_provider.worker.attach_paint import repaint
 from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.output import OutputLog
 from cis_provider.worker.recording import NAME, Recording
+
+if TYPE_CHECKING:
+    from cis_provider.screens.screen import Screen
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class LiveTerminal(Audience):
 
     def text(self, data: bytes) -> None:
         """Output, masked, of an agent; shown and recorded where there is no screen."""
-        if self._last is not None:
+        if self._last is not None or (self._recording.over and not self._guests):
             return
         shown = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         self._recording.output(shown)
@@ -201,7 +202,12 @@ class LiveTerminal(Audience):
 
     def paint(self) -> bytes:
         """All that is shown, for a terminal of the same size."""
-        return repaint(self._last.screen) if self._last else self._tail()
+        if self._last is None:
+            return self._tail()
+        # Not before somebody looks: a worker of shell agents never needs it.
+        from cis_provider.worker.attach_paint import repaint
+
+        return repaint(self._last.screen)
 
     def seen(self) -> Seen:
         """What is shown, as text and as the rules judge it."""

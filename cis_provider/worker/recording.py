@@ -8,12 +8,13 @@ nothing else. Secrets are masked before they are written.
 from __future__ import annotations
 
 import codecs
-import json
 import logging
 import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import msgspec
 
 from cis_provider.worker.mask import SecretMask
 
@@ -53,16 +54,17 @@ class Recording:
         self._title = title
         self._clock = clock
         self._limit = limit
+        #: Whether nothing is recorded any more.
+        self.over = False
         self._written = 0
         self._fd = -1
         self._told = 0.0
         self._began = clock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._over = False
 
     def output(self, data: bytes) -> None:
         """What a program wrote."""
-        if not self._over:
+        if not self.over:
             self._output(self._mask.feed(data))
 
     def resized(self, columns: int, rows: int) -> None:
@@ -82,11 +84,11 @@ class Recording:
 
     def close(self, exit_code: int | None = None) -> None:
         """Make it durable. Safe twice."""
-        if not self._over:
+        if not self.over:
             self._output(self._mask.finish(), final=True)
             if exit_code is not None and self._fd >= 0:
                 self._event("x", str(exit_code))
-        self._over = True
+        self.over = True
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             try:
@@ -101,7 +103,7 @@ class Recording:
             self._event("o", text)
 
     def _event(self, code: str, text: str) -> None:
-        if self._over:
+        if self.over:
             return
         try:
             if self._fd < 0:
@@ -109,17 +111,17 @@ class Recording:
             line = self._line(code, text)
             if self._written + len(line) > self._limit:
                 line = self._line("m", f"the recording ends here: it has {self._limit // 1024 // 1024} MB")
-                self._over = True
+                self.over = True
             self._write(line)
         except OSError as error:
             log.warning("recording %s ends: %s", self.path, error)
-            self._over = True
+            self.over = True
 
     def _line(self, code: str, text: str) -> bytes:
         # Rounded times add up to what they should: each is counted from what was told.
         interval = round(max(self._clock() - self._began - self._told, 0.0), 3)
         self._told += interval
-        return json.dumps([interval, code, text], ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        return msgspec.json.encode([interval, code, text]) + b"\n"
 
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -134,7 +136,7 @@ class Recording:
             "timestamp": int(time.time()),
             "title": self._title,
         }
-        self._write(json.dumps(header, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._write(msgspec.json.encode(header) + b"\n")
 
     def _write(self, line: bytes) -> None:
         view = memoryview(line)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from cis_provider.screens.screen import Screen
 from cis_provider.worker.attach_cut import Cutter
-from cis_provider.worker.attach_paint import UNDO, Excerpt, repaint
+from cis_provider.worker.attach_paint import Excerpt, repaint
+from cis_provider.worker.attach_undo import UNDO
 
 _PIECES = [
     "words ",
