@@ -95,6 +95,8 @@ def _at_work(session: SessionRecord | None) -> tuple[str, str]:
         )
     if session.state is SessionState.STARTING:
         return "running", session.last_line or "preparing its workspace"
+    if session.attached:
+        return "running", f"{session.attached} has its terminal"
     if session.blockage:
         return _held_up(session.blockage)
     if session.waiting_for:

@@ -238,6 +238,11 @@ def test_tasks_that_ask_for_agents_are_no_agents() -> None:
     assert [agent.id for agent in plan_from_tasks(tasks[1:2])] == []
 
 
+def test_an_agent_whose_terminal_somebody_has_says_who(records: Any) -> None:
+    row = one(records, "deferred", records.session("a", state=SessionState.RUNNING, attached="ann"))
+    assert (row.status, row.output) == ("running", "ann has its terminal")
+
+
 def test_a_human_who_is_asked_is_a_blocked_step(records: Any) -> None:
     run = DagRun(dag_id="d", dag_run_id="r", state="running")
     ti = records.task("ok", "deferred", operator="HumanSensor")
