@@ -134,6 +134,11 @@ def write_form(ti_id: UUID, form: dict[str, Any]) -> None:
                 params=form.get("params") or {},
                 assignees=[dict(user) for user in form.get("assigned_users") or ()],
                 created_at=timezone.utcnow(),
+                # Somebody may have answered the question before in the moment when it was open again.
+                responded_at=None,
+                responded_by=None,
+                chosen_options=None,
+                params_input={},
             )
             .execution_options(synchronize_session=False)
         )

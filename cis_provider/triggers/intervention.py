@@ -121,10 +121,16 @@ class InterventionTrigger(BaseTrigger):
         return (one.session_id, one.number) == (self.session_id, self.number)
 
     async def _answer(self) -> dict[str, Any] | None:
-        """An answer that came while no trigger was there, or that is to be delivered again."""
+        """
+        An answer that came while no trigger was there, or that is to be delivered again.
+
+        One to the question before, which slipped in as the form changed: the form has to be shown again.
+        """
         response = await self._response()
-        if response is None or not is_of_form(response["chosen_options"], self.asked_as):
+        if response is None:
             return None
+        if not is_of_form(response["chosen_options"], self.asked_as):
+            self.log.info("an answer to another question stands in the form: %s", response["chosen_options"])
         return {"blocked": self.number, "session_id": self.session_id, "response": response}
 
     async def _response(self) -> dict[str, Any] | None:

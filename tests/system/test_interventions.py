@@ -117,8 +117,6 @@ def test_ten_questions_show_their_own_text_and_the_run_ends_with_its_agent(block
     assert [(one["number"], one["option"]) for one in answers] == [
         (number, "Allow" if number % 2 else "Reject") for number in range(1, 11)
     ]
-    made = {file.name for file in Path(run.xcom("agent")["workspace"]).iterdir()}
-    assert made == set(names[::2])
     assert states(run) == {"agent": "success", "after": "success", "interventions.agent": "success"}
     assert run.tries("agent") == 1
 

@@ -130,6 +130,20 @@ def test_an_answer_to_an_older_form_is_delivered_to_nobody(book: BlockageBook, d
     assert desk.shown[-1][:3] == (-1, "t2", 2)
 
 
+def test_an_answer_to_an_older_form_in_a_newer_one_brings_the_newer_one_back(
+    book: BlockageBook, desk: Desk
+) -> None:
+    block(book)
+    turn(book, desk, {"blocked": 1})
+    turn(book, desk, filled("Allow (1)"))
+    block(book, 2)
+    for event in ({"blocked": 2}, filled("Allow (1)"), {"blocked": 2, "response": filled("Allow (1)")}):
+        assert turn(book, desk, event) == Sleep("s", 2, 2)
+    assert [shown[2] for shown in desk.shown] == [1, 2, 2, 2]
+    assert len(desk.delivered) == 1
+    assert desk.told == ["asked", "asked"], "who was told is not told again"
+
+
 def test_another_session_with_the_same_number_gets_another_form_number(
     book: BlockageBook, desk: Desk
 ) -> None:
