@@ -209,3 +209,15 @@ class QuietFor:
 
     def check(self, scene: Scene) -> str | None:
         return "" if scene.quiet >= self.seconds else None
+
+
+@dataclass(frozen=True)
+class HandedBack:
+    """The program switched off what it needs for its input: full-screen ones do so as they end."""
+
+    on: bool
+
+    def check(self, scene: Scene) -> str | None:
+        if scene.frame.handed_back != self.on:
+            return None
+        return "it gave the terminal back" if self.on else ""

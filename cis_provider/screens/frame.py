@@ -19,6 +19,7 @@ class Frame:
     :param titles: Every change of the window's title: when, and to what; the latest ones.
     :param notifications: What it notified its human of (OSC 9, OSC 777); the latest ones.
     :param bells: How often it rang.
+    :param handed_back: Bracketed paste (mode 2004), which it had switched on, is off again.
     """
 
     rows: list[Row]
@@ -31,6 +32,7 @@ class Frame:
     titles: tuple[tuple[float, str], ...] = ()
     notifications: tuple[str, ...] = ()
     bells: int = 0
+    handed_back: bool = False
 
     @cached_property
     def lines(self) -> list[str]:

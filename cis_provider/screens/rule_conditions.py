@@ -12,12 +12,12 @@ from cis_provider.screens.rule_values import Place
 from cis_provider.screens.style import Look
 
 #: A rule needs one of these: how the cursor stands and how long it is quiet say nothing alone.
-_EVIDENCE = (found.Matches, found.Flat, found.Title, found.Notified)
+_EVIDENCE = (found.Matches, found.Flat, found.Title, found.Notified, found.HandedBack)
 
 _LOOKS = {look.name.lower(): look for look in Look if look.name}
 _KEYS = (
     "in", "match", "flat", "without", "all", "any", "not", "title", "notified", "cursor", "cursor_in",
-    "alternate", "bell", "quiet_for", "look", "fg", "bg",
+    "alternate", "handed_back", "bell", "quiet_for", "look", "fg", "bg",
 )  # fmt: skip
 
 
@@ -122,6 +122,7 @@ _SIMPLE: dict[str, Callable[[Place, Any], Condition]] = {
         place.one_of(value, ("visible", "hidden")) == "visible"
     ),
     "alternate": lambda place, value: found.Alternate(place.flag(value)),
+    "handed_back": lambda place, value: found.HandedBack(place.flag(value)),
     "bell": lambda place, value: found.Bell(place.flag(value)),
     "quiet_for": _quiet,
 }

@@ -54,5 +54,5 @@ class RuleBook:
 
 
 def in_order(rules: list[Rule]) -> tuple[Rule, ...]:
-    """Blocked before everything else, then as they were written."""
-    return tuple(sorted(rules, key=lambda rule: rule.state != "blocked"))
+    """Exited first, since the last screen stays; then blocked; then all others, each as they were written."""
+    return tuple(sorted(rules, key=lambda rule: {"exited": 0, "blocked": 1}.get(rule.state, 2)))

@@ -72,6 +72,7 @@ class Screen:
         self.notifications: deque[str] = deque(maxlen=16)
         self.bells = 0
         self.now = 0.0
+        self.took_pastes = False
         self.last_title = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._parser = Parser(self)
@@ -125,6 +126,7 @@ class Screen:
             titles=tuple(self.titles),
             notifications=tuple(self.notifications),
             bells=self.bells,
+            handed_back=self.took_pastes and 2004 not in self.modes,
         )
 
     def hold_frame(self, on: bool) -> None:

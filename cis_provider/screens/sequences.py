@@ -71,6 +71,7 @@ def _private_mode(screen: Screen, number: int, on: bool) -> None:
         screen.move(screen.top if on else 0, 0)
     if on:
         screen.modes.add(number)
+        screen.took_pastes |= number == 2004
     else:
         screen.modes.discard(number)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from cis_provider.screens.recording import parse_size
@@ -23,6 +24,8 @@ def main() -> int:
     parser.add_argument("--version", action="append", help="one that is pinned; may be given again")
     parser.add_argument("--size", action="append", help="instead of the scenario's, for example 120x40")
     parser.add_argument("--out", type=Path, default=RECORDINGS, help="folder, instead of tests/recordings")
+    parser.add_argument("--env", action="append", default=[], help="for example TERM=xterm, NO_COLOR=1")
+    parser.add_argument("--mute", action="store_true", help="a terminal that answers no question")
     parser.add_argument("--show", action="store_true", help="print the last screen of each case")
     given = parser.parse_args()
     known = {scenario.name: scenario for scenario in load(given.program)}
@@ -40,9 +43,14 @@ def main() -> int:
 
 def _record(scenario: Scenario, given: argparse.Namespace, file: Path, version: str) -> int:
     missed = 0
+    env = {
+        **scenario.env,
+        **{name: text or None for name, _, text in (one.partition("=") for one in given.env)},
+    }
+    scenario = replace(scenario, env=env)
     for size in given.size or scenario.sizes:
         try:
-            cases = play(scenario, given.program, file, PROGRAMS, parse_size(size))
+            cases = play(scenario, given.program, file, PROGRAMS, parse_size(size), given.mute)
         except Missed as error:
             print(f"MISSED {given.program} {version} {size} {error}\n", flush=True)
             missed += 1

@@ -41,18 +41,21 @@ class Case:
     screen: str
 
 
-def play(scenario: Scenario, program: str, file: Path, programs: Path, size: tuple[int, int]) -> list[Case]:
+def play(
+    scenario: Scenario, program: str, file: Path, programs: Path, size: tuple[int, int], mute: bool = False
+) -> list[Case]:
     """
     Play it.
 
     :param file: The program; below ``programs``, which is all of this machine that it sees under another name.
+    :param mute: On a terminal that answers no question of the program's.
     :raises Missed: Something that it waits for did not come; says what is on the screen.
     """
     script = parse(yaml.safe_dump(scenario.steps or [{"text": "Done."}]), scenario.name)
     with stage() as place, ModelServer(script.steps, default=script.default) as server:
         place.write_project(scenario.files)
         env = _environment(scenario, program, server.url, place)
-        terminal = Terminal(place.command(programs, file, scenario.args), env, size)
+        terminal = Terminal(place.command(programs, file, scenario.args), env, size, mute)
         player = _Player(scenario, terminal, server, size)
         try:
             for action in scenario.do:

@@ -32,10 +32,14 @@ class Terminal:
     A program on a pseudo terminal.
 
     :param size: Columns and rows.
+    :param mute: Answers no question of the program's (where the cursor is, which colours there are).
     """
 
-    def __init__(self, command: list[str], env: dict[str, str], size: tuple[int, int]) -> None:
+    def __init__(
+        self, command: list[str], env: dict[str, str], size: tuple[int, int], mute: bool = False
+    ) -> None:
         self.events: list[tuple[float, str, str]] = []
+        self._mute = mute
         self.screen = Screen(*size, on_reply=self._reply)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._began = time.monotonic()
@@ -124,7 +128,8 @@ class Terminal:
         self.events.append((time.monotonic() - self._began, code, data))
 
     def _reply(self, data: bytes) -> None:
-        self._write(data)
+        if not self._mute:
+            self._write(data)
 
     def _write(self, data: bytes) -> None:
         while data:

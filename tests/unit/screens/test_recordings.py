@@ -9,6 +9,7 @@ import pytest
 
 from cis_provider.model.blockage import BlockageKind
 from cis_provider.screens.classify import watched
+from cis_provider.screens.recording import Recording
 from cis_provider.screens.rulebook import STATES
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
@@ -36,3 +37,15 @@ def test_a_recording_ends_in_what_was_expected(file):
     judged = watcher.judge(end)
     assert (judged.state, judged.kind) == (expected["state"], expected["kind"]), judged
     assert watcher.version in ("", version)
+
+
+EXITS = [file for file in EXPECTED if '"exited"' in file.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("file", EXITS, ids=name)
+def test_the_bytes_of_a_terminal_alone_show_that_its_program_has_ended(file, tmp_path):
+    events = list(Recording(recording(file)).events())
+    bytes_alone = tmp_path / "bytes"
+    bytes_alone.write_bytes(b"".join(event.data for event in events if event.code == "o"))
+    watcher, end = watched(file.parts[-3], bytes_alone, Recording(recording(file)).header.size)
+    assert watcher.judge(end).state == "exited"
