@@ -26,7 +26,10 @@ class SessionKey(msgspec.Struct, frozen=True):
 
 
 class SessionState(StrEnum):
-    """Where a session is. It only moves down this list."""
+    """
+    Where a session is. It only moves down this list, but for one that waited for a human or a limit when its
+    worker was lost: it is queued again, as the same session.
+    """
 
     QUEUED = "queued"
     """Accepted and on disk; waits for a place or for its workspace. Next: STARTING, ENDED."""

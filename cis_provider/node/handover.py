@@ -30,8 +30,8 @@ def request_of(record: SessionRecord, store: SessionStore, secrets: SecretKeeper
     if values is None and request.secrets:
         names = ", ".join(sorted(request.secrets))
         raise TransientAgentError(
-            f"the values of {names} were kept in memory only and are lost, since the node was restarted "
-            "before the agent began; run it again"
+            f"the values of {names} were kept in memory only and are lost, since the machine was "
+            "restarted; run the agent again"
         )
     return with_secrets(request, values or {})
 

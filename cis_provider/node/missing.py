@@ -66,8 +66,7 @@ def _only_waited(record: SessionRecord) -> bool:
     if record.resumed >= _RESUMES:
         return False
     try:
-        past = journal.read(journal.journal_file(paths.session_dir(record.session_id)))
+        return journal.read(journal.journal_file(paths.session_dir(record.session_id))).only_waited
     except OSError as error:
         log.error("session %s: what it waited for cannot be read: %s", record.session_id, error)
         return False
-    return bool(past.open and past.conversation_id)

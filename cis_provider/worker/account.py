@@ -20,6 +20,10 @@ class Account:
         self._turns = 0
         self._denied: dict[str, None] = {}
 
+    def take_over(self, usage: Usage, turns: int) -> None:
+        """What the session had used when its worker was lost."""
+        self._usage, self._turns = usage, turns
+
     def usage(self, dialogue: Dialogue | None) -> Usage:
         """Tokens and cost, those of the program at work included."""
         return judging.total(self._usage, dialogue.usage) if dialogue else self._usage

@@ -60,7 +60,7 @@ class Drive:
             rules,
             work.humans,
             clean=lambda text: clean(text, work.mask),
-            whose=lambda: (self._place.agent_type, self._place.conversation_id),
+            asker=self._asker,
             on_change=work.on_change,
             on_open=patience.pause,
             on_clear=patience.resume,
@@ -140,14 +140,15 @@ class Drive:
 
     async def _begin(self) -> str:
         past = self.questions.past
-        if not past.open or not past.conversation_id:
+        self._account.take_over(past.asker.usage, past.asker.turns)
+        if not past.only_waited:
             kept = conversations.recall_for(self._work.request, self._work.session_id)
             return await self._place.begin(kept)
         log.info("session %s goes on: its worker was lost while it waited", self._work.session_id)
         limit = next((one for one in past.open.values() if one.kind in ENDS_BY_ITSELF), None)
         if limit:
             await self._pauses.rest_until(limit.kind, limit.title, limit.until)
-        return await self._place.begin_again(past.agent_type, past.conversation_id)
+        return await self._place.begin_again(past.asker.agent_type, past.asker.conversation_id)
 
     async def _step(self, prompt: str) -> Outcome | str:
         """One turn, and what follows from it: the end, or the next prompt."""
@@ -263,6 +264,15 @@ class Drive:
         if self._place.dialogue:
             self._stalls.heard(self._place.dialogue.heard_at)
         self._work.on_change()
+
+    def _asker(self) -> journal.Asker:
+        usage, turns = self._used()
+        return journal.Asker(
+            agent_type=self._place.agent_type,
+            conversation_id=self._place.conversation_id,
+            usage=usage,
+            turns=turns,
+        )
 
     def _used(self) -> tuple[Usage, int]:
         dialogue = self._place.dialogue

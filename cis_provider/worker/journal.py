@@ -15,6 +15,21 @@ from typing import Literal
 import msgspec
 
 from cis_provider.model.blockage import Answer, Blockage, Settled
+from cis_provider.runtimes.events import Usage
+
+
+class Asker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    Who asked: what another worker needs to know in order to go on.
+
+    :param conversation_id: What its program resumes by; empty: it cannot.
+    :param usage: What the session had used by then, and ``turns``: its model calls.
+    """
+
+    agent_type: str = ""
+    conversation_id: str = ""
+    usage: Usage = Usage()
+    turns: int = 0
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,7 +39,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param step: ``asked``: a blockage opened. ``answering``: an answer is about to be delivered. ``refused``: it
         was not taken, the blockage waits on. ``settled``: it is over.
     :param answer_id: Of the answer in question.
-    :param agent_type: And ``conversation_id``, for ``asked``: who asked, and what its program resumes by.
+    :param asker: For ``asked``: who asked.
     """
 
     step: Literal["asked", "answering", "refused", "settled"]
@@ -33,8 +48,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
     blockage: Blockage | None = None
     settled: Settled | None = None
-    agent_type: str = ""
-    conversation_id: str = ""
+    asker: Asker | None = None
 
 
 class Past(msgspec.Struct, kw_only=True):
@@ -52,8 +66,12 @@ class Past(msgspec.Struct, kw_only=True):
     open: dict[int, Blockage] = {}
     delivered: set[str] = set()
     answering: set[int] = set()
-    agent_type: str = ""
-    conversation_id: str = ""
+    asker: Asker = Asker()
+
+    @property
+    def only_waited(self) -> bool:
+        """Whether it waited, in a conversation that can be gone on with."""
+        return bool(self.open and self.asker.conversation_id)
 
 
 def journal_file(folder: Path) -> Path:
@@ -86,7 +104,7 @@ def _take(past: Past, line: Line) -> None:
         case "asked":
             if line.blockage:
                 past.open[line.number] = line.blockage
-            past.agent_type, past.conversation_id = line.agent_type, line.conversation_id
+            past.asker = line.asker or past.asker
         case "answering":
             past.answering.add(line.number)
         case "refused":
@@ -112,17 +130,9 @@ class Journal:
         self._fd = -1
         self._closed = False
 
-    def asked(self, blockage: Blockage, *, agent_type: str, conversation_id: str) -> None:
+    def asked(self, blockage: Blockage, asker: Asker) -> None:
         """A blockage opened."""
-        self._write(
-            Line(
-                step="asked",
-                number=blockage.number,
-                blockage=blockage,
-                agent_type=agent_type,
-                conversation_id=conversation_id,
-            )
-        )
+        self._write(Line(step="asked", number=blockage.number, blockage=blockage, asker=asker))
 
     def answering(self, answer: Answer) -> None:
         """An answer is about to be delivered. What it says stands in the settled blockage."""

@@ -17,6 +17,7 @@ from cis_provider.model import deciding
 from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, Settled
 from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.worker import journal
+from cis_provider.worker.journal import Asker
 from cis_provider.worker.takeover import Humans
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Questions:
 
     :param path: The session's journal.
     :param clean: Makes a text fit to be kept.
-    :param whose: The agent's type, and what its program resumes the conversation by.
+    :param asker: Who asks, and what it has used.
     :param on_open: Called when it begins to wait for anything, and ``on_clear`` when for nothing any more.
     :param on_trouble: Gets what kept a question from the disk.
     """
@@ -62,7 +63,7 @@ class Questions:
         humans: Humans,
         *,
         clean: Callable[[str], str] = lambda text: text,
-        whose: Callable[[], tuple[str, str]] = lambda: ("", ""),
+        asker: Callable[[], Asker] = Asker,
         on_change: Callable[[], None] = lambda: None,
         on_open: Callable[[], None] = lambda: None,
         on_clear: Callable[[], None] = lambda: None,
@@ -75,7 +76,7 @@ class Questions:
         self._rules = rules
         self._humans = humans
         self._clean = clean
-        self._whose = whose
+        self._asker = asker
         self._on_change, self._on_open, self._on_clear = on_change, on_open, on_clear
         self._on_trouble = on_trouble
         self._last = self.past.last
@@ -104,9 +105,8 @@ class Questions:
         """
         self._last += 1
         blockage = msgspec.structs.replace(blockage, number=self._last, since=blockage.since or time.time())
-        agent_type, conversation_id = self._whose()
         try:
-            self._journal.asked(blockage, agent_type=agent_type, conversation_id=conversation_id)
+            self._journal.asked(blockage, self._asker())
         except OSError as error:
             self._on_trouble(error)
         if not self._open:

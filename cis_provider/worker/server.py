@@ -48,6 +48,7 @@ class WorkerServer:
         self._running: set[asyncio.Task[None]] = set()
         self._changed: set[str] = set()
         self._finished: list[Finished] = []
+        self._asked: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._idle = asyncio.Event()
@@ -146,6 +147,7 @@ class WorkerServer:
             log.exception("session %s: its result could not be kept", session.session_id)
             finished = _lost(session, error)
         del self._sessions[session.session_id]
+        self._asked.pop(session.session_id, None)
         self._finished.append(finished)
         self._idle.set()
         self._wake.set()
@@ -154,6 +156,11 @@ class WorkerServer:
     def _note_change(self, session_id: str) -> None:
         self._changed.add(session_id)
         self._wake.set()
+        session = self._sessions.get(session_id)
+        if session and session.asks != self._asked.get(session_id, 0):
+            # A human is called, or called off: that is told at once, what it prints a moment later.
+            self._asked[session_id] = session.asks
+            self._urgent.set()
 
     async def _report(self) -> AsyncIterator[Message]:
         # One subscriber at a time matters: whatever an earlier one was not told stands in result.json.

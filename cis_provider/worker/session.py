@@ -102,6 +102,11 @@ class Session:
             attached=self._humans.attached,
         )
 
+    @property
+    def asks(self) -> int:
+        """Number of the blockage that a human is asked about now; 0: none."""
+        return self._drive.blockage.number if self._drive and self._drive.blockage else 0
+
     async def answer(self, answer: Answer) -> None:
         """
         Deliver a decision to the agent.
@@ -139,13 +144,8 @@ class Session:
         self._keep(finished)
         # Nobody waits for it: there may be a million files in it.
         asyncio.get_running_loop().run_in_executor(None, temporary.remove, self.session_id)
-        log.info(
-            "session %s (%s) ended: %s after %.1f s",
-            self.session_id,
-            self.request.key,
-            result.subtype,
-            ended_at - self._started_at,
-        )
+        who, seconds = f"{self.session_id} ({self.request.key})", ended_at - self._started_at
+        log.info("session %s ended: %s after %.1f s", who, result.subtype, seconds)
         return finished
 
     def _keep(self, finished: Finished) -> None:

@@ -49,11 +49,14 @@ class StallWatch:
         """For as long as a turn lasts; whoever started it cancels this."""
         self._waited_since = 0.0
         while True:
+            if self._questions.waits or self._busy():
+                # Whoever is asked may take days; the turn's silence begins when it goes on.
+                self._waited_since = time.monotonic()
             since = max(dialogue.heard_at, self._waited_since)
             seconds = self._seconds * (_TOOLS if dialogue.uses_tools else 1.0)
             left = since + seconds - time.monotonic()
-            if left > 0 or self._questions.waits or self._busy():
-                await asyncio.sleep(max(left, self._seconds / 10))
+            if left > 0:
+                await asyncio.sleep(min(left, self._seconds / 5))
                 continue
             words = format_duration(max(1, round(time.monotonic() - since)))
             self.ask(

@@ -518,8 +518,8 @@ async def go_on(desk: Desk, folder: Path, runtime: ScriptedRuntime) -> Drive:
 
 
 async def test_the_next_worker_goes_on_in_the_conversation_and_asks_under_the_next_number(desk: Desk) -> None:
-    folder, _ = await lost(desk, [question()])
-    runtime = ScriptedRuntime([[question()], [DONE]])
+    folder, _ = await lost(desk, [Usage(input_tokens=5), question()])
+    runtime = ScriptedRuntime([[Usage(input_tokens=2), question()], [DONE]])
     drive = await go_on(desk, folder, runtime)
     running = asyncio.ensure_future(drive.run())
     await desk.until(lambda: drive.blockage is not None)
@@ -529,6 +529,7 @@ async def test_the_next_worker_goes_on_in_the_conversation_and_asks_under_the_ne
     await drive.answer(Answer(number=2, option="yes", by="cli:root"))
     outcome = await running
     assert [(one.number, one.by) for one in outcome.answers] == [(1, ""), (2, "cli:root")]
+    assert outcome.usage == {"input_tokens": 7}, "what was used before counts, too"
 
 
 async def test_the_next_worker_rests_on_until_a_limit_ends(desk: Desk) -> None:
