@@ -20,6 +20,7 @@ from types import ModuleType
 
 from figures import (
     agents,
+    attach,
     blocked,
     chain,
     command_line,
@@ -43,6 +44,7 @@ _ALONE: dict[str, ModuleType] = {
     "files": files,
     "start": start,
     "agents": agents,
+    "attach": attach,
 }
 #: These share one Airflow, in this order: what leaves sessions and rows behind comes last.
 _IN_AIRFLOW: dict[str, ModuleType] = {
