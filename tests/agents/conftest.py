@@ -30,7 +30,8 @@ def agent_program() -> Callable[[str], Path]:
             timeout=60,
             check=False,
         )
-        found = said.stdout.strip() or shutil.which(name.partition("@")[0])
+        # A version that is named is meant: whatever is on the PATH may be another.
+        found = said.stdout.strip() or ("" if "@" in name else shutil.which(name))
         if not found:
             pytest.skip(f"{name} is not installed: python tools/agents.py install {name}")
         return Path(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ _QUESTIONS = {
         },
     ]
 }
+_PROMPTS = {"first of one", "second of one", "first of two", "second of two"}
 
 
 class TestKimi(AcpCases):
@@ -68,6 +70,18 @@ class TestKimi(AcpCases):
         await talk.conversation.send("write it")
         assert "echo x" in (await talk.blocked()).title
         assert file.read_text() == "A"
+
+    async def test_two_in_one_folder_keep_their_conversations_apart(
+        self, server: ModelServer, talks: Talks
+    ) -> None:
+        one, two = talks(), talks()
+        await one.start()
+        await two.start()
+        for number in ("first", "second"):
+            await asyncio.gather(one.turn(f"{number} of one"), two.turn(f"{number} of two"))
+        words = [set(said(request)) for request in server.calls]
+        assert {"first of one", "second of one"} in [found & _PROMPTS for found in words]
+        assert {"first of two", "second of two"} in [found & _PROMPTS for found in words]
 
     async def test_a_prompt_that_it_would_summarize_is_refused(
         self, server: ModelServer, talks: Talks

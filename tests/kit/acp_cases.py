@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pexpect
+import msgspec
 import pytest
 
 from cis_provider.model.blockage import BlockageKind
@@ -22,6 +22,7 @@ from cis_provider.runtimes.events import Blocked, Output, ToolCall, Usage
 from cis_provider.testing.model_server import ModelServer
 from cis_provider.testing.model_server import steps as say
 from cis_provider.testing.model_server.environment import environment
+from tests.kit.by_hand import Terminal
 from tests.kit.talk import Talk
 
 Talks = Callable[..., Talk]
@@ -100,7 +101,7 @@ class AcpCases:
         assert blockage.kind == BlockageKind.PERMISSION and "echo made > made.txt" in blockage.title
         assert not (tmp_path / "workspace" / "made.txt").exists()
         once = next(one.id for one in blockage.options if one.kind == "allow_once")
-        await talk.conversation.answer(_answer(blockage.number, once))
+        await talk.answer(blockage, once)
         end = await talk.end_of_turn()
         assert (tmp_path / "workspace" / "made.txt").read_text() == "made\n"
         assert (end.text, end.denied, end.num_turns) == ("it is made", (), 2)
@@ -116,7 +117,7 @@ class AcpCases:
         await talk.conversation.send("make it")
         blockage = await talk.blocked()
         no = next(one.id for one in blockage.options if one.kind == "reject_once")
-        await talk.conversation.answer(_answer(blockage.number, no))
+        await talk.answer(blockage, no)
         end = await talk.end_of_turn()
         assert not (tmp_path / "workspace" / "made.txt").exists()
         assert len(end.denied) == 1 and "echo made > made.txt" in end.denied[0]
@@ -253,9 +254,7 @@ class AcpCases:
         await first.conversation.stop()
         launch = first.conversation.terminal()
         assert launch is not None
-        await asyncio.to_thread(
-            self._by_hand, launch.argv, {**first.setting.env, **launch.env}, server, tmp_path
-        )
+        await asyncio.to_thread(_by_hand, Terminal(launch, first.setting))
         server.push(say.text("and back"))
         second = talks(resume=first.conversation.conversation_id)
         await second.start()
@@ -264,48 +263,21 @@ class AcpCases:
         for part in ("a number, please", "the number is four", "typed by hand", "the colour is green"):
             assert part in words
 
-    def _by_hand(self, argv: list[str], env: dict[str, str], server: ModelServer, folder: Path) -> None:
-        """Type a prompt into the program's own interface, when it shows the conversation so far."""
-        screen: Any = pexpect.spawn(
-            argv[0],
-            argv[1:],
-            cwd=str(folder / "workspace"),
-            env={**env, "TERM": "xterm-256color"},
-            dimensions=(40, 120),
-            timeout=40,
-            encoding="utf-8",
-        )
-        try:
-            screen.expect("number is four")
-            _quiet(screen)
-            screen.send("typed by hand")
-            screen.expect("by hand")
-            _quiet(screen)
-            screen.send("\r")
-            server.wait_for(2, timeout=30)
-            screen.expect("colour is green")
-            _quiet(screen)
-        finally:
-            screen.close(force=True)
 
-
-def _quiet(screen: Any) -> None:
-    """Until it writes nothing for half a second, 5 s at most: a spinner may never rest."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            screen.read_nonblocking(65536, timeout=0.5)
-        except (pexpect.TIMEOUT, pexpect.EOF):
-            return
-
-
-def _answer(number: int, option: str) -> Any:
-    from cis_provider.model.blockage import Answer
-
-    return Answer(number=number, option=option)
+def _by_hand(terminal: Terminal) -> None:
+    """Type a prompt into the program's own interface, when it shows the conversation so far."""
+    try:
+        terminal.sees("number is four", seconds=40)
+        terminal.rests()
+        terminal.type("typed by hand")
+        terminal.sees("typed by hand")
+        terminal.rests()
+        terminal.type("\r")
+        terminal.sees("colour is green")
+        terminal.rests()
+    finally:
+        terminal.close()
 
 
 def _for_ever(step: say.Step) -> say.Step:
-    import msgspec
-
     return msgspec.structs.replace(step, repeat=say.FOREVER)

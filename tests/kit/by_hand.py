@@ -35,6 +35,15 @@ class Terminal:
             except pexpect.TIMEOUT:
                 continue
 
+    def rests(self) -> None:
+        """Until it writes nothing for half a second, 5 s at most: a spinner may never rest."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            try:
+                self._screen.feed(self._child.read_nonblocking(65536, timeout=0.5))
+            except (pexpect.TIMEOUT, pexpect.EOF):
+                return
+
     def type(self, keys: str) -> None:
         self._child.send(keys)
 
