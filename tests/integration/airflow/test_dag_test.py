@@ -17,7 +17,9 @@ DAGS = """
 import json, sys
 from datetime import timedelta
 from airflow.sdk import DAG, Asset, task
+from cis_provider.interventions import interventions
 from cis_provider.operators.agent import AgentOperator
+from cis_provider.sensors.blockage import BlockageSensor
 
 def shell(task_id, prompt, **given):
     return AgentOperator(task_id=task_id, agent_type="shell", prompt=prompt, **given)
@@ -51,9 +53,15 @@ with DAG("worktree", schedule=None) as worktree:
     see = shell("see", "git rev-parse HEAD; cat f", workspace={"from": "make"})
     make >> see
 
+with DAG("asks-nobody", schedule=None) as asks_nobody:
+    shell("a", "true", options={"on_blocked": {"approvers": ["ann"]}})
+    BlockageSensor(task_id="page", agent="a")
+    interventions(asks_nobody)
+
 def main():
     found = {}
-    for dag in (handing_on, in_a_project, same_project, no_scope, unknown_name, outputs_in_shell, failing, worktree):
+    for dag in (asks_nobody, handing_on, in_a_project, same_project, no_scope, unknown_name,
+                outputs_in_shell, failing, worktree):
         run = dag.test()
         tis = run.get_task_instances()
         found[dag.dag_id] = {"state": str(run.state), "tasks": {
@@ -130,6 +138,12 @@ def test_the_decorator_runs_what_the_function_returns_and_hides_what_came_from_t
 def test_mapped_agents_have_sessions_of_their_own(found):
     assert output(found, "handing-on", "mapped0") == "one 0"
     assert output(found, "handing-on", "mapped1").startswith("two ")
+
+
+def test_nobody_is_asked_in_a_test_run_and_nothing_waits(found):
+    assert found["asks-nobody"]["state"] == "success"
+    states = {name: state for name, (state, _) in found["asks-nobody"]["tasks"].items()}
+    assert states == {"a": "success", "page": "skipped", "interventions.a": "skipped"}
 
 
 def test_a_scope_is_settled_by_the_params_and_given_on_when_its_run_is_over(found):
