@@ -28,7 +28,7 @@ class ScreenConversation(Conversation):
         self._setting = setting
         self._book = book
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._waiting = ScreenWaiting(self._events.put_nowait, self.unasked)
+        self._waiting = ScreenWaiting(self._events.put_nowait, self._unasked)
         self._stage: Stage | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
@@ -67,6 +67,10 @@ class ScreenConversation(Conversation):
 
     @abstractmethod
     async def start(self) -> None: ...
+
+    def _unasked(self, judgement: Judgement, title: str) -> str:
+        # A human who has the terminal may be about to press a key themselves.
+        return "" if self._setting.audience.attended else self.unasked(judgement, title)
 
     def _end(self, exit_code: int | None, error: str = "") -> None:
         if not self._ended:
