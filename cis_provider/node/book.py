@@ -253,13 +253,8 @@ class SessionBook:
     def fail(self, record: SessionRecord, subtype: Subtype, error: str) -> None:
         """It ends without a worker's word."""
         now = self._clock()
-        result = AgentResult(
-            session_id=record.session_id,
-            is_error=True,
-            subtype=subtype,
-            error=error,
-            answers=record.settled,
-        )
+        who, answers = record.session_id, record.settled
+        result = AgentResult(session_id=who, is_error=True, subtype=subtype, error=error, answers=answers)
         if subtype == "not_started":
             with contextlib.suppress(OSError):
                 self.store.give_up(Finished(session_id=record.session_id, ended_at=now, result=result))

@@ -69,8 +69,6 @@ class Coordinator:
         self._endings = Endings(self.fleet)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # --- life ---------------------------------------------------------------------------------------
-
     async def recover(self) -> None:
         """Find again what an earlier coordinator was doing."""
         given = {record.scope for record in self.book if record.state is not SessionState.QUEUED}
