@@ -16,7 +16,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from uuid import UUID
 
@@ -132,7 +132,7 @@ def write_form(ti_id: UUID, form: dict[str, Any]) -> None:
                 defaults=form.get("defaults"),
                 multiple=bool(form.get("multiple")),
                 params=form.get("params") or {},
-                assignees=[dict(user) for user in form.get("assigned_users") or ()],
+                assignees=by_id(form.get("assigned_users") or (), _find_user()),
                 created_at=timezone.utcnow(),
                 # Somebody may have answered the question before in the moment when it was open again.
                 responded_at=None,
@@ -142,6 +142,38 @@ def write_form(ti_id: UUID, form: dict[str, Any]) -> None:
             )
             .execution_options(synchronize_session=False)
         )
+
+
+def by_id(users: Iterable[Mapping[str, str]], find: Callable[[str], Any] | None) -> list[dict[str, str]]:
+    """
+    Who may fill a form in, as the auth manager knows them: the one of FAB by number, though people write names.
+
+    :param find: Finds a user by name; ``None``: their ids are their names.
+    """
+    found = []
+    for user in users:
+        known = find(user["name"]) if find else None
+        found.append({"id": str(known.id) if known else user["id"], "name": user["name"]})
+    return found
+
+
+def _find_user() -> Callable[[str], Any] | None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    manager = getattr(get_auth_manager(), "security_manager", None)
+    find = getattr(manager, "find_user", None)
+    if find is None:
+        return None
+
+    def find_user(name: str) -> Any:
+        try:
+            return find(username=name)
+        except Exception as error:
+            # Then it is the name that counts: refusing somebody is better than a form that nobody sees.
+            log.warning("the auth manager does not say who %s is: %s", name, error)
+            return None
+
+    return find_user
 
 
 def is_needed(version: str) -> bool:

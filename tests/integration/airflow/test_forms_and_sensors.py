@@ -39,6 +39,7 @@ def airflows_session(engine, monkeypatch):
             session.commit()
 
     monkeypatch.setattr("airflow.utils.session.create_session", create_session)
+    monkeypatch.setattr("airflow.api_fastapi.app.get_auth_manager", lambda: None)
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cis_provider.api.forms import LIMIT, FormMiddleware, is_needed
+from cis_provider.api.forms import LIMIT, FormMiddleware, by_id, is_needed
 
 TI = uuid.uuid4()
 FORM = {"subject": "second", "options": ["Allow (2)"]}
@@ -112,3 +113,10 @@ def test_it_is_needed_until_airflow_does_so_itself() -> None:
         False,
         False,
     ]
+
+
+def test_approvers_are_known_by_what_the_auth_manager_calls_them() -> None:
+    users = [{"id": "ann", "name": "ann"}, {"id": "gone", "name": "gone"}]
+    assert by_id(users, None) == users
+    known = {"ann": SimpleNamespace(id=7)}
+    assert by_id(users, known.get) == [{"id": "7", "name": "ann"}, users[1]]
