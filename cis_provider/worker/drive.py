@@ -141,13 +141,12 @@ class Drive:
     async def _begin(self) -> str:
         past = self.questions.past
         self._account.take_over(past.asker.usage, past.asker.turns)
-        if not past.only_waited:
+        if limit := next((one for one in past.open.values() if one.kind in ENDS_BY_ITSELF), None):
+            await self._pauses.rest_until(limit.kind, limit.title, limit.until)
+        if not past.open or not past.asker.conversation_id:
             kept = conversations.recall_for(self._work.request, self._work.session_id)
             return await self._place.begin(kept)
         log.info("session %s goes on: its worker was lost while it waited", self._work.session_id)
-        limit = next((one for one in past.open.values() if one.kind in ENDS_BY_ITSELF), None)
-        if limit:
-            await self._pauses.rest_until(limit.kind, limit.title, limit.until)
         return await self._place.begin_again(past.asker.agent_type, past.asker.conversation_id)
 
     async def _step(self, prompt: str) -> Outcome | str:

@@ -14,8 +14,11 @@ from typing import Literal
 
 import msgspec
 
-from cis_provider.model.blockage import Answer, Blockage, Settled
+from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, BlockageKind, Settled
 from cis_provider.runtimes.events import Usage
+
+#: What is waited for without a program.
+_NO_PROGRAM = ENDS_BY_ITSELF | {BlockageKind.LOGIN}
 
 
 class Asker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,8 +73,12 @@ class Past(msgspec.Struct, kw_only=True):
 
     @property
     def only_waited(self) -> bool:
-        """Whether it waited, in a conversation that can be gone on with."""
-        return bool(self.open and self.asker.conversation_id)
+        """
+        Whether it waited for something, and can go on: in its conversation, or, where there is none, with its
+        first prompt, since no program was at work.
+        """
+        idle = any(one.kind in _NO_PROGRAM for one in self.open.values())
+        return bool(self.open) and (idle or bool(self.asker.conversation_id))
 
 
 def journal_file(folder: Path) -> Path:

@@ -36,6 +36,7 @@ class Asking:
         options = AgentOptions(
             program=(sys.executable, "-m", "cis_provider.testing.fake_acp_agent"),
             on_blocked=changes.pop("rules", OnBlocked()),
+            check=changes.pop("check", ""),
         )
         env = {"FAKE_ACP_HOME": str(self.home), **changes.pop("env", {})}
         record = self.node.submit(prompt, task_id, agent_type="acp", options=options, env=env, **changes)
@@ -167,6 +168,30 @@ def test_everything_is_killed_while_blocked_and_the_next_look_brings_the_questio
     asking.answer(session_id, 2)
     assert asking.node.ended(session_id).result.subtype == "success"
     assert asking.told() == ["one: yes"]
+
+
+def test_a_mended_login_and_its_new_secret_outlive_workers(asking: Asking, tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    session_id = asking.submit(
+        "steps run one | say ok",
+        env={"FAKE_ACP_LOGIN": str(login), "KEY": "${KEY}"},
+        secrets={"KEY": "an-old-value"},
+        check='test "$KEY $MORE" = "a-new-value more-of-it"',
+    )
+    assert asking.blocked(session_id).blockage.kind == "login"
+    asking.node.kill(asking.node.worker_pid())
+    assert asking.blocked(session_id, 2).blockage.kind == "login"
+    login.touch()
+    asking.answer(session_id, 2, "retry", secrets={"KEY": "a-new-value", "MORE": "more-of-it"})
+    assert asking.blocked(session_id, 3).blockage.kind == "permission"
+    asking.node.kill(asking.node.worker_pid())
+    asking.blocked(session_id, 4)
+    asking.answer(session_id, 4)
+    ended = asking.node.ended(session_id)
+    assert ended.result.subtype == "success", ended.result.error
+    assert ended.resumed == 2
+    for file in (file for file in asking.node.home.rglob("*") if file.is_file()):
+        assert b"a-new-value" not in file.read_bytes().replace(b'"a-new-value more-of-it"', b""), file
 
 
 def test_an_agent_whose_worker_dies_while_it_works_is_interrupted(asking: Asking) -> None:
