@@ -32,7 +32,8 @@ class Desk:
             agent_type=name,
             workspace=WorkspaceRequest(kind="folder", path=str(workspace)),
             options=AgentOptions(program=(str(program),)),
-            env=environment(name, server.url, folder / "agent-home", workspace=workspace),
+            env=environment(name, server.url, folder / "agent-home", workspace=workspace)
+            | {"AIDER_EDIT_FORMAT": "diff"},
         ).session_id
 
     def record(self, until: Callable[[Any], bool]) -> Any:
@@ -96,3 +97,23 @@ def test_who_only_watches_sees_what_it_says_and_takes_nothing_over(desk: Desk, s
     assert not desk.record(lambda record: True).attached
     assert desk.record(lambda record: True).blockage is not None
     bob.drop()
+
+
+@pytest.mark.more_agents
+def test_aider_is_answered_on_the_terminal_on_which_it_asks(
+    node: Node,  # noqa: F811
+    tmp_path: Path,
+    agent_program: Callable[[str], Path],
+    server: ModelServer,
+) -> None:
+    server.push(text("Run this:\n\n```bash\necho hi > made.txt\n```\n"), text("All is done."))
+    desk = Desk(node, "aider", agent_program("aider"), tmp_path, server)
+    desk.record(lambda record: record.blockage is not None)
+    ada = desk.attach()
+    ada.sees("Run shell command?")
+    assert look(desk.id).source == "screen"
+    ada.type("y\r")
+    ada.until(lambda: (tmp_path / "workspace" / "made.txt").exists(), 30)
+    ada.leave()
+    ended = desk.record(lambda record: record.state == "ended")
+    assert ended.result.subtype == "success"
