@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 
-from cis_provider.errors import PermanentAgentError, TransientAgentError
+from cis_provider.errors import AgentError, PermanentAgentError, TransientAgentError
 from cis_provider.runtimes.base import Setting
 from cis_provider.runtimes.events import Output, Started, TurnEnded
 from cis_provider.runtimes.process import find_program
@@ -26,6 +26,8 @@ _UNKNOWN = 10.0
 #: Seconds in which a program must show a screen that its rules know, and a paste its echo.
 _KNOWN, _ECHO = 60.0, 10.0
 
+#: Lines of the screen that are repeated in an error.
+_LAST_LINES = 10
 #: Characters at a prompt's end that are looked for on the screen.
 _TAIL = 24
 #: What programs show instead of a long paste.
@@ -54,6 +56,8 @@ class InteractiveConversation(ScreenConversation):
         self._since = time.monotonic()
         self._spawn(self._watch(stage))
         await self._until(lambda: self._state in ("idle", "error", "blocked", "exited"), _KNOWN)
+        if self._state == "exited":
+            raise self._gone(argv[0], stage)
         if self._state not in ("idle", "error", "blocked"):
             judgement = stage.judge()
             raise TransientAgentError(
@@ -106,8 +110,13 @@ class InteractiveConversation(ScreenConversation):
             self._tell_unknown(judgement)
             self._looked.set()
         await stage.stop()
-        words = [line for line in stage.transcript.text().splitlines() if line.strip()][-10:]
-        self._end(stage.exit_code, "\n".join(words))
+        self._end(stage.exit_code, _last_words(stage))
+
+    @staticmethod
+    def _gone(program: str, stage: Stage) -> AgentError:
+        code = stage.exit_code
+        kind = TransientAgentError if code is None or code > 128 else PermanentAgentError
+        return kind(f"{program} ended with exit code {code} before it took a prompt: {_last_words(stage)}")
 
     def _follow(self, stage: Stage, judgement: Judgement) -> None:
         now = time.monotonic()
@@ -180,6 +189,10 @@ class InteractiveConversation(ScreenConversation):
                 "the prompt has several lines, and the program would take each for a prompt of its own (it "
                 "knows no bracketed paste); write one line, or put the text into a file of the workspace"
             )
+
+
+def _last_words(stage: Stage) -> str:
+    return "\n".join([line for line in stage.transcript.text().splitlines() if line.strip()][-_LAST_LINES:])
 
 
 def _squeezed(text: str) -> str:

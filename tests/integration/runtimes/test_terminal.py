@@ -333,3 +333,18 @@ async def test_a_program_that_is_not_there_is_told_at_the_start(opened):
     with pytest.raises(PermanentAgentError, match="program 'no-such-program' is not there"):
         async with opened("no-such-program"):
             raise AssertionError("started")
+
+
+async def test_a_program_that_ends_at_once_is_not_waited_for_and_says_why(tmp_path):
+    setting = Setting(
+        workspace=tmp_path,
+        folder=tmp_path,
+        env={"PATH": os.defpath},
+        options=AgentOptions(
+            program=("/bin/sh", "-c", "echo no such model; exit 3"), config={"rules": "claude"}
+        ),
+    )
+    conversation = TerminalRuntime().open(setting)
+    with pytest.raises(PermanentAgentError, match="exit code 3 before it took a prompt: no such model"):
+        await conversation.start()
+    await conversation.stop()
