@@ -242,6 +242,7 @@ class LiveTerminal(Audience):
         if guest is self.writer:
             return
         self.writer, self.since = guest, time.time()
+        self._recording.mark(f"{guest.who} has the terminal" if guest else "nobody has the terminal")
         self._fit()
         self.on_writer()
 

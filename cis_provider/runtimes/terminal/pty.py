@@ -83,6 +83,11 @@ class Pty:
         """As a shell would say it, 128 + N for signal N; ``None`` while it runs."""
         return self._exit_code
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were typed and that the terminal has not taken yet."""
+        return len(self._to_write)
+
     async def wait(self) -> int:
         """Its exit code, when it has ended and what it wrote is read. No deadline: the caller has one."""
         await self._gone.wait()

@@ -28,6 +28,9 @@ _AGAIN, _STILL = 0.25, 1.0
 #: Seconds between two keys: programs take faster ones for a paste, or an escape for the start of a sequence.
 _BETWEEN_KEYS = 0.1
 
+#: Bytes of a human's that may wait for a program that does not read.
+_UNREAD = 1024 * 1024
+
 _BRACKETED_PASTE, _APPLICATION_CURSOR = 2004, 1
 
 
@@ -74,8 +77,8 @@ class Stage:
             self._changed.set()
 
     def type(self, data: bytes) -> None:
-        """Bytes of a human's keyboard."""
-        if self._pty is not None:
+        """Bytes of a human's keyboard. A program that has stopped reading gets a megabyte of them at most."""
+        if self._pty is not None and self._pty.unread < _UNREAD:
             self._pty.write(data)
 
     def resize(self, columns: int, rows: int) -> None:
