@@ -13,8 +13,10 @@ from cis_provider.errors import PermanentAgentError
 from cis_provider.files import write_atomic
 from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.acp.journal import Journal
-from cis_provider.runtimes.acp.opencode_records import PASSWORD, PORT, OpenCodeJournal
+from cis_provider.runtimes.acp.opencode_records import OpenCodeJournal
+from cis_provider.runtimes.acp.opencode_server import PASSWORD, PORT, OpenCodeQuestions, OpenCodeServer
 from cis_provider.runtimes.acp.runtime import AcpRuntime
+from cis_provider.runtimes.acp.side_door import SideDoor
 from cis_provider.runtimes.base import Launch, Setting
 from cis_provider.runtimes.process import find_program
 
@@ -26,8 +28,11 @@ _READING: dict[str, Any] = {
     **dict.fromkeys(("glob", "grep", "list", "lsp", "todoread", "todowrite", "skill"), "allow"),
 }
 
-#: Over ACP, a question, and what a subagent may not do unasked, are told to nobody: it would wait for ever.
-_UNSEEN = ("question", "task")
+#: Over ACP, what a subagent may not do unasked is told to nobody: it would wait for ever.
+_UNSEEN = "task"
+
+#: It offers its tool for questions over ACP only with this. It asks, and is answered, on its server.
+_QUESTIONS = "OPENCODE_ENABLE_QUESTION_TOOL"
 
 #: Keys of ``config`` that are the protocol's, not OpenCode's.
 _OURS = ("mode", "auth_method")
@@ -46,7 +51,7 @@ class OpenCodeRuntime(AcpRuntime):
 
     def prepare(self, setting: Setting) -> Setting:
         env = dict(setting.env)
-        env.pop("OPENCODE_ENABLE_QUESTION_TOOL", None)  # a question over ACP waits unseen, for ever
+        env[_QUESTIONS] = "1"
         env.setdefault(PASSWORD, secrets.token_urlsafe(24))  # else its server is open to the whole machine
         env[PORT] = str(_free_port())
         env[_CONTENT] = json.dumps(_config(setting, attended=False))
@@ -57,7 +62,10 @@ class OpenCodeRuntime(AcpRuntime):
         return [*program, "acp", "--port", setting.env[PORT], *setting.options.args]
 
     def journal(self, setting: Setting, conversation_id: str) -> Journal:
-        return OpenCodeJournal(setting.env, conversation_id)
+        return OpenCodeJournal(OpenCodeServer(setting.env), conversation_id)
+
+    def side_door(self, setting: Setting, conversation_id: str) -> SideDoor:
+        return OpenCodeQuestions(OpenCodeServer(setting.env), conversation_id)
 
     def with_system_prompt(self, setting: Setting, prompt: str) -> str:
         return prompt  # it reads files of instructions: see _config
@@ -76,15 +84,16 @@ def permissions(options: AgentOptions, *, attended: bool) -> dict[str, Any]:
     given = options.config.get("permission")
     rules: dict[str, Any] = {"*": "allow" if options.permissions.policy == "everything" else "ask"}
     if rules["*"] == "ask":
-        rules |= _READING
+        rules |= _READING | {"question": "allow"}
+    else:
+        rules["question"] = "deny"  # nothing is asked
     if options.tools:
         wanted = {_governed(name): rules.get(_governed(name), rules["*"]) for name in options.tools}
         rules = {"*": "deny", **wanted}
     if isinstance(given, dict):
         rules |= given
-    if not attended:
-        unseen = _UNSEEN if options.permissions.policy != "everything" else _UNSEEN[:1]
-        rules |= dict.fromkeys(unseen, "deny")
+    if not attended and options.permissions.policy != "everything":
+        rules[_UNSEEN] = "deny"
     return {**rules, **{_governed(name): "deny" for name in options.denied_tools}}
 
 

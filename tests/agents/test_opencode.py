@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,38 @@ class TestOpenCode(AcpCases):
         end = await talk.turn("second")
         assert (end.stop_reason, end.text) == ("end_turn", "")
 
-    async def test_questions_that_nobody_would_see_are_not_offered_to_the_model(
+    async def test_what_a_subagent_would_ask_unseen_is_not_offered_to_the_model(
         self, server: ModelServer, talks: Talks
     ) -> None:
-        env = {**talks.env, "OPENCODE_ENABLE_QUESTION_TOOL": "1"}  # type: ignore[attr-defined]
-        talk = talks(env=env, denied_tools=("webfetch",))
+        talk = talks(denied_tools=("webfetch",))
         await talk.start()
         await talk.turn("go")
         names = {one["function"]["name"] for one in server.calls[0].body["tools"]}
-        assert "bash" in names and not names & {"question", "task", "webfetch"}
+        assert {"bash", "question"} <= names and not names & {"task", "webfetch"}
+
+    @pytest.mark.parametrize("answers", [["blue", "my own words"], ["", ""]])
+    async def test_a_question_takes_its_options_words_of_ones_own_or_nothing(
+        self, server: ModelServer, talks: Talks, answers: list[str]
+    ) -> None:
+        options = [{"label": one, "description": f"it is {one}"} for one in ("red", "blue")]
+        asked = [
+            {"question": f"Which {what}?", "header": what, "options": options} for what in ("one", "other")
+        ]
+        server.push(say.tool("question", {"questions": asked}), say.text("So be it."))
+        talk = talks()
+        await talk.start()
+        await talk.conversation.send("Ask me.")
+        for words in answers:
+            blockage = await talk.blocked()
+            assert (blockage.kind, blockage.free_text) == ("question", True)
+            assert [option.id for option in blockage.options] == ["red", "blue", "skip"]
+            option = words if words == "blue" else "" if words else "skip"
+            await talk.answer(blockage, option, "" if option else words)
+        end = await talk.end_of_turn()
+        if answers[0]:
+            assert end.text == "So be it."
+            told = json.dumps(server.calls[-1].body)
+            assert "blue" in told and "my own words" in told
 
     async def test_a_provider_of_ones_own_is_configured_in_the_agents_file(
         self, server: ModelServer, talks: Talks

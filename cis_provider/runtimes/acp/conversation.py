@@ -14,6 +14,7 @@ from cis_provider.runtimes.acp.journal import Journal, Look
 from cis_provider.runtimes.acp.link import Gone, Link, NoSuchMethod, Refused
 from cis_provider.runtimes.acp.opening import Opened, Opening
 from cis_provider.runtimes.acp.requests import Requests
+from cis_provider.runtimes.acp.side_door import DoorKeeper
 from cis_provider.runtimes.acp.trouble import Trouble
 from cis_provider.runtimes.acp.turn import Turn
 from cis_provider.runtimes.acp.waiting import Waiting
@@ -174,7 +175,8 @@ class AcpConversation(Conversation):
         before, used = self._calls, None
         if turn.cancelled:
             return self._finish(turn, "cancelled", 0)  # before it was sent
-        watch = asyncio.create_task(self._watch_journal(turn))
+        door = DoorKeeper(self._runtime.side_door(self._setting, self._id), self._requests)
+        watches = [asyncio.create_task(one) for one in (self._watch_journal(turn), door.watch(turn))]
         reason = "end_turn"
         try:
             message = {"sessionId": self._id, "prompt": [{"type": "text", "text": prompt}]}
@@ -187,8 +189,9 @@ class AcpConversation(Conversation):
             # The process's end says it. One that only closed its output is of no more use.
             return await self._link.close()
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
         await self._look(turn, final=True, used=used)
         return self._finish(turn, reason, self._calls - before)
 

@@ -7,25 +7,16 @@ the provider of an hour looks like a model that thinks.
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
-from base64 import b64encode
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from cis_provider.runtimes.acp.journal import LONG_WAIT, Journal, Look, sleeps_too_long
+from cis_provider.runtimes.acp.opencode_server import OpenCodeServer
 from cis_provider.runtimes.acp.trouble import Trouble, error_class, retry_time
 from cis_provider.runtimes.events import ErrorClass, Usage
-
-#: Ours: the port that its server is told to listen on.
-PORT = "CIS_OPENCODE_PORT"
-PASSWORD = "OPENCODE_SERVER_PASSWORD"
-
-_TIMEOUT = 1.0
 
 #: Messages that one look reads: while a turn runs, and after it.
 _SOME, _MANY = 10, 200
@@ -34,14 +25,10 @@ _BY_NAME: dict[str, ErrorClass] = {"ProviderAuthError": "login", "ContextOverflo
 
 
 class OpenCodeJournal(Journal):
-    """
-    Asks on loopback, with the password that the server was started with.
+    """Its messages and its state, from its server."""
 
-    :param env: The agent's environment, with port and password.
-    """
-
-    def __init__(self, env: Mapping[str, str], conversation_id: str) -> None:
-        self._port, self._password = int(env.get(PORT, "0")), env.get(PASSWORD, "")
+    def __init__(self, server: OpenCodeServer, conversation_id: str) -> None:
+        self._server = server
         self._session = quote(conversation_id, safe="")
         self._since = time.time()
         self._turn_since = self._since
@@ -51,7 +38,7 @@ class OpenCodeJournal(Journal):
         self._turn_since = int(time.time() * 1000) / 1000  # its own times have no more than that
 
     def look(self, final: bool) -> Look:
-        messages = self._get(f"/session/{self._session}/message?limit={_MANY if final else _SOME}")
+        messages = self._server.get(f"/session/{self._session}/message?limit={_MANY if final else _SOME}")
         trouble = None
         for message in messages if isinstance(messages, list) else []:
             info = message.get("info") or {}
@@ -67,7 +54,7 @@ class OpenCodeJournal(Journal):
         return Look(trouble=trouble, usage=_total(list(self._used.values())) if calls else None, calls=calls)
 
     def _retry(self) -> Trouble | None:
-        status = (self._get("/session/status") or {}).get(self._session) or {}
+        status = (self._server.get("/session/status") or {}).get(self._session) or {}
         if status.get("type") != "retry":
             return None
         message, again = str(status.get("message") or ""), float(status.get("next") or 0) / 1000
@@ -77,22 +64,6 @@ class OpenCodeJournal(Journal):
         if trouble.error_class == "quota" and again - time.time() < LONG_WAIT:
             return msgspec.structs.replace(trouble, retry_at=0.0)  # its own next try, not the reset
         return trouble
-
-    def _get(self, path: str) -> Any:
-        # No proxy and no redirect: this never leaves the machine.
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT)
-        try:
-            key = b64encode(f"opencode:{self._password}".encode()).decode()
-            connection.request("GET", path, headers={"Authorization": f"Basic {key}"})
-            answer = connection.getresponse()
-            body = answer.read()
-        except http.client.HTTPException as error:
-            raise OSError(str(error)) from error
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise OSError(f"{path}: HTTP status {answer.status}")
-        return json.loads(body)
 
 
 def _usage(info: dict[str, Any]) -> Usage:

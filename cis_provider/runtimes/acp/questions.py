@@ -18,6 +18,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     One question of a form.
 
     :param many: Several of the options may be chosen: their labels, separated by commas, as text.
+    :param own_words: Words are an answer, too, where there are choices.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "string"
     choices: tuple[tuple[str, str], ...] = ()
     many: bool = False
+    own_words: bool = False
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -37,7 +39,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def free_text(self) -> bool:
         """Whether words of one's own are an answer."""
-        return self.many or not (self.choices or self.type == "boolean")
+        return self.many or self.own_words or not (self.choices or self.type == "boolean")
 
     def value(self, answer: Answer) -> Any:
         """
@@ -60,6 +62,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         for value, label in self.choices:
             if given in (value, label):
                 return value
+        if self.own_words:
+            return given
         labels = ", ".join(label for _, label in self.choices)
         raise InvalidAnswer(f"{given!r} is no answer to {self.title!r}; it takes: {labels}")
 
@@ -77,12 +81,13 @@ def fields_of(request: dict[str, Any]) -> list[Field]:
     message = str(request.get("message") or "")
     titles = message.splitlines() if len(message.splitlines()) == len(properties) else []
     return [
-        _field(key, one if isinstance(one, dict) else {}, titles[number] if titles else message)
+        field_of(key, one if isinstance(one, dict) else {}, titles[number] if titles else message)
         for number, (key, one) in enumerate(properties.items())
     ]
 
 
-def _field(key: str, schema: dict[str, Any], message: str) -> Field:
+def field_of(key: str, schema: dict[str, Any], message: str = "", *, own_words: bool = False) -> Field:
+    """One property of a form."""
     many = schema.get("type") == "array"
     source = (schema.get("items") or {}) if many else schema
     listed = source.get("oneOf") or source.get("anyOf") or []
@@ -101,4 +106,5 @@ def _field(key: str, schema: dict[str, Any], message: str) -> Field:
         type=str(schema.get("type") or "string"),
         choices=tuple(choices),
         many=many,
+        own_words=own_words,
     )

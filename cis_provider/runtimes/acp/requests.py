@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cis_provider.model.blockage import Answer, BlockageKind, Option
 from cis_provider.runtimes.acp.permissions import choose, decide, names_of, options_of
-from cis_provider.runtimes.acp.questions import fields_of
+from cis_provider.runtimes.acp.questions import Field, field_of, fields_of
 from cis_provider.runtimes.acp.tools import DETAIL_LIMIT, Tool, content_text
 from cis_provider.runtimes.acp.turn import Turn
 from cis_provider.runtimes.acp.waiting import Waiting
@@ -52,19 +52,37 @@ class Requests:
             return {"action": "cancel"}
         content: dict[str, Any] = {}
         for field in fields_of(request):
-            given = await self._waiting.ask(
-                BlockageKind.QUESTION,
-                _line(field.title),
-                lambda answer, field=field: (field.value(answer),),  # type: ignore[misc]
-                detail=field.detail[:DETAIL_LIMIT],
-                options=field.options,
-                free_text=field.free_text,
-            )
+            given = await self._field(field)
             if given is None:
                 return {"action": "cancel"}
             if given[0] is not None:
                 content[field.key] = given[0]
         return {"action": "accept", "content": content} if content else {"action": "decline"}
+
+    async def side_form(self, turn: Turn, fields: tuple[dict[str, Any], ...]) -> list[list[str]] | None:
+        """Answers to a form that came beside the protocol, and which takes words for each; ``None``: to none."""
+        answers: list[list[str]] = []
+        for number, schema in enumerate(fields):
+            given = (
+                None if turn.cancelled else await self._field(field_of(str(number), schema, own_words=True))
+            )
+            if given is None:
+                return None
+            value = given[0]
+            answers.append(
+                [] if value is None else [str(one) for one in value] if isinstance(value, list) else [value]
+            )
+        return answers if any(answers) else None
+
+    async def _field(self, field: Field) -> tuple[Any] | None:
+        return await self._waiting.ask(
+            BlockageKind.QUESTION,
+            _line(field.title),
+            lambda answer: (field.value(answer),),
+            detail=field.detail[:DETAIL_LIMIT],
+            options=field.options,
+            free_text=field.free_text,
+        )
 
     async def _question(self, report: dict[str, Any], options: tuple[Option, ...]) -> Option | None:
         words = content_text(report.get("content")) or str(report.get("title") or "")

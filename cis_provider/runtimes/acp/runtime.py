@@ -8,6 +8,7 @@ from cis_provider.errors import PermanentAgentError
 from cis_provider.model.options import PermissionPolicy
 from cis_provider.runtimes.acp.conversation import AcpConversation
 from cis_provider.runtimes.acp.journal import Journal
+from cis_provider.runtimes.acp.side_door import SideDoor
 from cis_provider.runtimes.base import Conversation, ConversationRuntime, Launch, Setting
 from cis_provider.runtimes.process import find_program
 
@@ -76,6 +77,10 @@ class AcpRuntime(ConversationRuntime):
     def journal(self, setting: Setting, conversation_id: str) -> Journal:
         """The program's own records of a conversation."""
         return Journal()
+
+    def side_door(self, setting: Setting, conversation_id: str) -> SideDoor:
+        """Where the program asks what the protocol has no words for."""
+        return SideDoor()
 
     def with_system_prompt(self, setting: Setting, prompt: str) -> str:
         """A conversation's first prompt. The protocol has no system prompt: ours goes before it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Literal
 from cis_provider.errors import InvalidAnswer, StaleAnswer
 from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option
 from cis_provider.runtimes.events import Blocked, Event, Unblocked
+from cis_provider.runtimes.terminal import menu
+from cis_provider.runtimes.terminal.menu import Menu
 from cis_provider.runtimes.terminal.stage import Stage
 from cis_provider.screens import keys
 from cis_provider.screens.watcher import Judgement
@@ -20,6 +23,9 @@ _LOOKS = 2
 _DETAIL_LINES = 30
 #: Seconds after an answer in which a program that wrote nothing since is not asked again.
 _ANSWERED = 3.0
+
+#: Ids of the lines of a menu, and seconds in which its marker must get to one.
+_CHOICE, _MOVED = "choice-", 2.0
 
 #: Sides of a box, a line over the whole dialog, and how many lines of it stand between its question and its end.
 _SIDES = " │┃║▌"
@@ -52,6 +58,8 @@ class ScreenWaiting:
         self._looks = 0
         self._answered_at = 0.0
         self._written_then = -1
+        self._menu: Menu | None = None
+        self._pressing = False
         #: Titles of what was denied since the caller cleared it.
         self.denied: list[str] = []
 
@@ -62,6 +70,8 @@ class ScreenWaiting:
 
     def look(self, stage: Stage, judgement: Judgement) -> tuple[str, ...]:
         """Take in what the screen says now; the keys that are to be pressed without asking, if any."""
+        if self._pressing:
+            return ()
         asked = _asked(judgement)
         self._looks = self._looks + 1 if asked == self._seen else 1
         self._seen = asked
@@ -78,7 +88,7 @@ class ScreenWaiting:
         if name := self._unasked(judgement, title):
             self._answered(stage)
             return judgement.keys[name]
-        self._ask(judgement, title, "\n".join(shown[-_DETAIL_LINES:]))
+        self._ask(judgement, title, shown)
         return ()
 
     def drop(self) -> None:
@@ -104,11 +114,32 @@ class ScreenWaiting:
                 f" ({now.evidence!r}); nothing was typed"
             )
         self._answered(stage)
-        if _OPTION_KINDS.get(answer.option, "").startswith("reject"):
+        if any(one.id == answer.option and one.kind.startswith("reject") for one in blockage.options):
             self.denied.append(blockage.title)
-        await stage.press(names, answer.text)
+        self._pressing = True
+        try:
+            await self._press(stage, names, answer)
+        finally:
+            self._pressing = False
         if self._open is blockage:
             self._close("answered")
+
+    async def _press(self, stage: Stage, names: tuple[str, ...], answer: Answer) -> None:
+        if self._menu is None or not answer.option.startswith(_CHOICE):
+            await stage.press(names, answer.text)
+            return
+        index = int(answer.option.removeprefix(_CHOICE)) - 1
+        wanted = self._menu._replace(marked=index)
+        await stage.press(self._menu.way(index))
+        deadline = time.monotonic() + _MOVED
+        while menu.read(stage.watcher.screen.frame().lines) != wanted:
+            if time.monotonic() >= deadline:
+                raise StaleAnswer(
+                    f"question {answer.number}: the marker did not get to {wanted.lines[index]!r}; "
+                    "nothing was confirmed"
+                )
+            await asyncio.sleep(0.05)
+        await stage.press(["enter"])
 
     @staticmethod
     def _keys(blockage: Blockage, asked: Judgement, answer: Answer) -> tuple[str, ...]:
@@ -120,7 +151,7 @@ class ScreenWaiting:
                     f"question {answer.number} has no option {answer.option!r}; "
                     f"it has: {', '.join(ids) or 'none'}"
                 )
-            return asked.keys[answer.option]
+            return asked.keys.get(answer.option, ())
         if free is None or not answer.text.strip():
             words = " or words of one's own" if free is not None else ""
             raise InvalidAnswer(
@@ -136,20 +167,23 @@ class ScreenWaiting:
     def _just_answered(self, stage: Stage) -> bool:
         return stage.written == self._written_then and time.monotonic() - self._answered_at < _ANSWERED
 
-    def _ask(self, judgement: Judgement, title: str, detail: str) -> None:
+    def _ask(self, judgement: Judgement, title: str, shown: list[str]) -> None:
         self._count += 1
+        by_enter = judgement.keys.get("confirm") == ("enter",) and "allow" not in judgement.keys
+        self._menu = menu.read(shown) if by_enter else None
         kind = judgement.kind or BlockageKind.QUESTION
         options = tuple(
             Option(id=name, label=name.replace("_", " ").capitalize(), kind=_OPTION_KINDS.get(name, ""))
             for name, names in judgement.keys.items()
-            if keys.TEXT not in names
+            if keys.TEXT not in names and not (self._menu and name == "confirm")
         )
+        options = (*_choices(self._menu), *options)
         self._judgement = judgement
         self._open = Blockage(
             number=self._count,
             kind=kind,
             title=title,
-            detail=detail,
+            detail="\n".join(shown[-_DETAIL_LINES:]),
             options=options,
             free_text=any(keys.TEXT in names for names in judgement.keys.values()),
             since=time.time(),
@@ -160,6 +194,20 @@ class ScreenWaiting:
         assert self._open is not None
         number, self._open, self._judgement = self._open.number, None, None
         self._emit(Unblocked(number=number, how=how))
+
+
+def _choices(found: Menu | None) -> tuple[Option, ...]:
+    lines = found.lines if found else ()
+    return tuple(
+        Option(id=f"{_CHOICE}{number}", label=line, kind=_kind(line))
+        for number, line in enumerate(lines, start=1)
+    )
+
+
+def _kind(line: str) -> str:
+    """Of an option, by its first word: any other says neither."""
+    first = re.split(r"\W", line, maxsplit=1)[0].lower()
+    return {"yes": "allow_once", "no": "reject_once"}.get(first, "")
 
 
 def _asked(judgement: Judgement | None) -> tuple[str, str] | None:

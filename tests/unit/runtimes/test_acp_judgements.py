@@ -196,7 +196,7 @@ def test_a_model_is_found_by_id_name_or_without_its_provider() -> None:
 def test_opencode_asks_unless_told_otherwise_and_never_what_nobody_sees() -> None:
     ask = permissions(AgentOptions(denied_tools=("WebFetch",)), attended=False)
     assert (ask["*"], ask["glob"], ask["question"], ask["task"], ask["webfetch"]) == (
-        "ask", "allow", "deny", "deny", "deny",
+        "ask", "allow", "allow", "deny", "deny",
     )  # fmt: skip
     assert ask["read"]["*.env"] == "ask"
     everything = permissions(AgentOptions(permissions=Permissions(policy="everything")), attended=False)
@@ -212,14 +212,13 @@ def test_opencode_gets_a_password_and_keeps_the_configuration_it_has(tmp_path: P
     env = {
         "PATH": "/bin",
         "OPENCODE_CONFIG_CONTENT": '{"model": "a/b"}',
-        "OPENCODE_ENABLE_QUESTION_TOOL": "1",
     }
     options = AgentOptions(system_prompt="Be brief.")
     setting = OpenCodeRuntime().prepare(
         Setting(workspace=tmp_path, folder=tmp_path, env=env, options=options)
     )
     assert len(setting.env["OPENCODE_SERVER_PASSWORD"]) > 20
-    assert "OPENCODE_ENABLE_QUESTION_TOOL" not in setting.env and "OPENCODE_ENABLE_QUESTION_TOOL" in env
+    assert setting.env["OPENCODE_ENABLE_QUESTION_TOOL"] == "1" and "OPENCODE_ENABLE_QUESTION_TOOL" not in env
     config = json.loads(setting.env["OPENCODE_CONFIG_CONTENT"])
     assert config["model"] == "a/b" and Path(config["instructions"][0]).read_text() == "Be brief."
     with pytest.raises(PermanentAgentError, match="no JSON"):
