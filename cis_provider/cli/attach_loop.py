@@ -170,7 +170,7 @@ class Seat:
 
     def _undo(self, screen: int) -> None:
         # Half a sequence may have been written: CAN ends it.
-        self._out[:] = b"\x18" + UNDO + b"\x1b[%d;1H" % self._size[1] + _GIVE_BACK_TITLE
+        self._out[:] = b"\x18" + UNDO + b"\x1b[%d;1H" % self._size[1] + _GIVE_BACK_TITLE + b"\r\n"
         with contextlib.suppress(OSError):
             self._flush(screen)
 
@@ -204,13 +204,14 @@ def terminal_size() -> tuple[int, int]:
 @contextlib.contextmanager
 def _raw() -> Iterator[None]:
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    tty.setraw(0, termios.TCSANOW)
     try:
         yield
     finally:
+        # Not TCSAFLUSH: it waits for a terminal that may stand still.
+        termios.tcsetattr(0, termios.TCSANOW, before)
         # What was typed or answered too late is not for the shell.
-        termios.tcsetattr(0, termios.TCSAFLUSH, before)
-        os.write(1, b"\r\n")
+        termios.tcflush(0, termios.TCIFLUSH)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from cis_provider.screens.screen import Screen
 from cis_provider.testing import fake_tui
 from cis_provider.wire.terminal import Attach, Attached, Detach, Drawn, Gone, Resized, Typed
 from cis_provider.worker.attach_client import TerminalLink
+from tests.integration.terminal.person import Person
 
 RULES = str(Path(fake_tui.__file__).with_suffix(".yaml"))
 
@@ -122,3 +123,17 @@ def tui(node: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         )
 
     return submit
+
+
+@pytest.fixture
+def person() -> Iterator[Callable[..., Person]]:
+    """Has people run the client at terminals of their own."""
+    there: list[Person] = []
+
+    def come(session_id: str, *words: str, **more: Any) -> Person:
+        there.append(Person(session_id, *words, **more))
+        return there[-1]
+
+    yield come
+    for one in there:
+        one.close()

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.integration.terminal.person import Person
-
 pytestmark = pytest.mark.integration
 
 Tui = Callable[..., Any]
-
-
-@pytest.fixture
-def person() -> Iterator[Callable[..., Person]]:
-    there: list[Person] = []
-
-    def come(session_id: str, *words: str, **more: Any) -> Person:
-        there.append(Person(session_id, *words, **more))
-        return there[-1]
-
-    yield come
-    for one in there:
-        one.close()
 
 
 def test_a_person_answers_leaves_by_the_key_and_has_their_terminal_back(tui: Tui, person: Any) -> None:

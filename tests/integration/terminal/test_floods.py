@@ -73,6 +73,18 @@ def test_who_does_not_read_holds_nobody_up_and_gets_one_picture_afterwards(flood
     assert lazy.text() == "THE END"
 
 
+def test_a_client_whose_terminal_stands_still_can_still_be_left(flood: Any, person: Any, attach: Any) -> None:
+    ada = person(flood.session_id)
+    ada.sees("ready")
+    ada.type(b"x")
+    bob = attach(flood.session_id, read_only=True, who="bob")
+    bob.sees("THE END", 60)  # nobody has read ada's terminal meanwhile: it takes nothing any more
+    ada.type(b"\x1c")
+    bob.until(lambda: look(flood.session_id).writer == "", 20)
+    assert ada.left() == 0
+    assert ada.restored
+
+
 def test_fifty_clients_that_are_lost_without_a_word_are_forgotten(tui: Tui, attach: Any) -> None:
     agent = tui("ask make")
     ada = attach(agent.id)
