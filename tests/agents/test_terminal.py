@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ from cis_provider.runtimes.terminal import TerminalRuntime
 from cis_provider.testing.model_server import ModelServer, Step, run, text, tool
 from tests.kit.heard import whole
 from tests.kit.place import Place
+from tests.kit.talk import Talk
 
 pytestmark = pytest.mark.agents
 
@@ -110,3 +113,28 @@ async def test_a_prompt_of_many_lines_arrives_whole(
     said = whole(server).replace("\\n", "\n")
     assert prompt in said
     assert len(server.calls) == 1
+
+
+async def test_who_is_asked_for_trust_first_is_prompted_after_the_answer(
+    tmp_path: Path, agent_program: Callable[[str], Path], server: ModelServer
+) -> None:
+    place = Place(tmp_path, "claude", agent_program("claude"), TerminalRuntime(), retries=0)
+    place.options = {"config": {"rules": "claude"}}
+    setting = place.setting(server)
+    state = place.home / ".claude.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"projects": {}}))
+    server.push(text("All is well."))
+    talk = Talk(place.runtime, setting, patience=30)
+    try:
+        await talk.start()
+        sending = asyncio.create_task(talk.conversation.send(PROMPT))
+        blockage = await talk.blocked()
+        assert blockage.kind is BlockageKind.TRUST
+        assert not server.calls
+        # The marker stands on "No, exit".
+        await talk.answer(blockage, next(one.id for one in blockage.options if one.label.startswith("Yes")))
+        assert "All is well." in (await talk.end_of_turn()).text
+        await sending
+        assert whole(server).count(PROMPT) == 1
+    finally:
+        await talk.conversation.stop()

@@ -98,8 +98,11 @@ class Stage:
         return self._pty.exit_code if self._pty else None
 
     def judge(self) -> Judgement:
-        """What its screen says now."""
-        return self.watcher.judge(time.monotonic())
+        """What its screen says now. Whether it has exited says its process: between two screens it may look so."""
+        judgement = self.watcher.judge(time.monotonic())
+        if judgement.state == "exited" and self.exit_code is None:
+            return Judgement("unknown", rule=judgement.rule, evidence=judgement.evidence)
+        return judgement
 
     async def looks(self) -> AsyncIterator[Judgement]:
         """
