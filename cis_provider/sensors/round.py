@@ -36,6 +36,11 @@ DELIVERY = 10.0
 GRACE = 10.0
 
 
+#: Seconds in which an agent that has just got an answer may ask the next thing: before it sleeps, since whoever
+#: sleeps may not be woken for some seconds.
+NEXT, _LOOK = 1.0, 0.2
+
+
 class Rules(NamedTuple):
     """Who is asked for an agent, for how long, and what if nobody answers."""
 
@@ -110,6 +115,7 @@ class Round:
             entry, answer = self._read(response)
             if entry is not None and answer is not None:
                 refused = 0 if self._hand_over(entry, answer) else entry.asked_as
+                self._await_next()
         if event.get("timeout") and (late := self._late(event)):
             return late
         return self._ask_next(refused)
@@ -145,6 +151,11 @@ class Round:
             self._log.info("%s decided on %r: %s", answer.by, title, answer.option or answer.text)
         self._book.answered(entry, answer)
         return True
+
+    def _await_next(self) -> None:
+        deadline = time.monotonic() + NEXT
+        while not self._open() and time.monotonic() < deadline:
+            time.sleep(_LOOK)
 
     def _deliver(self, session_id: str, answer: Answer) -> None:
         deadline = time.monotonic() + DELIVERY

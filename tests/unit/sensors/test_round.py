@@ -52,6 +52,11 @@ def book(tmp_path: Path) -> BlockageBook:
     return BlockageBook(ContextStore.at(tmp_path / "context.db"))
 
 
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(round_module, "NEXT", 0.0)
+
+
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
@@ -162,6 +167,16 @@ def test_parts_of_a_mapped_agent_are_asked_one_after_another(book: BlockageBook,
     assert [shown[0] for shown in desk.shown] == [0, 1]
     turn(book, desk, filled("Deny (2)"))
     assert [session for session, _ in desk.delivered] == ["s0", "s1"]
+
+
+def test_a_question_that_follows_at_once_is_asked_before_it_sleeps(
+    book: BlockageBook, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(round_module, "NEXT", 10.0)
+    block(book)
+    turn(book, desk, {"blocked": 1})
+    monkeypatch.setattr(round_module.time, "sleep", lambda _seconds: block(book, 2))
+    assert turn(book, desk, filled("Allow (1)")) == Sleep("s", 2, 2)
 
 
 def test_an_answer_that_is_not_taken_is_asked_for_again_under_a_new_number(
