@@ -92,6 +92,14 @@ class AgentResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, for XCom."""
-        # Through JSON: Airflow writes a tuple in a way of its own, which only Airflow reads.
-        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        plain: dict[str, Any] = _with_lists(msgspec.to_builtins(self))
         return plain
+
+
+def _with_lists(value: Any) -> Any:
+    """A value without tuples: Airflow writes those in a way of its own, which only Airflow reads."""
+    if isinstance(value, dict):
+        return {key: _with_lists(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_lists(one) for one in value]
+    return value
