@@ -154,7 +154,8 @@ class LiveTerminal(Audience):
             guest.say(Attached(writer=False, note="" if read_only and not self.closed else self.closed))
         elif holder is None or take:
             self._pass_to(guest)
-            guest.say(Attached(writer=True, note=f"taken over from {holder.who}" if holder else ""))
+            note = "one moment: its own interface is opened for you" if self._last is None else ""
+            guest.say(Attached(writer=True, note=f"taken over from {holder.who}" if holder else note))
             if holder is not None:
                 holder.say(Attached(writer=False, note=f"{guest.who} has taken the terminal over; you watch"))
                 holder.changed()
