@@ -110,7 +110,7 @@ def test_ten_questions_show_their_own_text_and_the_run_ends_with_its_agent(block
         if older["options"]:
             assert forms.send(form, older["options"][:1], {}) == 400
         assert forms.fill(form, "allow" if number % 2 else "reject") == 200
-        assert forms.fill(form, "reject") == 409, "two answers at once"
+        assert forms.fill(form, "reject") in (400, 409), "two answers at once"
     assert run.ended(60) == "success"
     assert forms.open() == []
     answers = run.xcom("agent")["answers"]
