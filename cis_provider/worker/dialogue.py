@@ -53,7 +53,7 @@ class Dialogue:
         write: Callable[[bytes], None],
         on_change: Callable[[], None],
         ask: Ask,
-        gone: Callable[[int, bool], None],
+        gone: Callable[[int], None],
         clean: Callable[[Event], Event] = lambda event: event,
     ) -> None:
         self.conversation = conversation
@@ -151,9 +151,9 @@ class Dialogue:
                 self._tool(event)
             case Blocked(blockage=blockage):
                 self._block(blockage)
-            case Unblocked(number=own, how=how):
+            case Unblocked(number=own):
                 if number := self._waiting.pop(own, 0):
-                    self._gone(number, how == "elsewhere")
+                    self._gone(number)
             case Usage():
                 self.usage = event
             case TurnEnded() | Ended():
@@ -194,7 +194,7 @@ class Dialogue:
     def _forget_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for number in waiting.values():
-            self._gone(number, False)
+            self._gone(number)
 
     def _tool(self, call: ToolCall) -> None:
         if call.status in ("completed", "failed"):

@@ -249,9 +249,10 @@ class Drive:
             self._place.dialogue.note(f"[{who}: {blockage.kind}] {blockage.title}")
         return blockage
 
-    def _gone(self, number: int, elsewhere: bool) -> None:
-        attached = self._humans.attached
-        self.questions.gone(number, f"terminal:{attached}" if elsewhere and attached else "")
+    def _gone(self, number: int) -> None:
+        # A program may end so soon after an answer on its screen that it tells no more.
+        name = self._humans.at_hand
+        self.questions.gone(number, f"terminal:{name}" if name else "")
 
     async def _watch(self, dialogue: Dialogue) -> None:
         if not dialogue.conversation.on_screen:

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 _QUIET, _SETTLE = 0.5, 2.0
 
 
+#: Seconds within which the screen shows, and is understood to show, what a human has typed last.
+_A_MOMENT = 3.0
+
+
 class Humans:
     """
     The people at one agent's terminal, as its drive sees them.
@@ -55,6 +59,7 @@ class Humans:
         self._hosts = False
         self._on_change = on_change
         self._moved = asyncio.Event()
+        self._left = "", 0.0
         if terminal is not None:
             terminal.on_writer = self._people_changed
 
@@ -62,6 +67,12 @@ class Humans:
     def live(self) -> bool:
         """Whether the conversation's program is on a screen all the time: nothing is closed for a human."""
         return self.conversation is not None and self.conversation.on_screen
+
+    @property
+    def at_hand(self) -> str:
+        """Who has it, or had it a moment ago: what just changed on its screen was their doing."""
+        name, when = self._left
+        return self.attached or (name if time.monotonic() - when < _A_MOMENT else "")
 
     def follow(self, conversation: Conversation) -> None:
         """This conversation is at work from now on."""
@@ -155,6 +166,8 @@ class Humans:
         if self._terminal is None:
             return
         writer = self._terminal.writer
+        if self.attached and writer is None:
+            self._left = self.attached, time.monotonic()
         self.name = writer.who if writer else ""
         self.attached = self.name if self.live or self._hosts else ""
         if self.name and not self.attached:

@@ -41,7 +41,7 @@ class Workplace:
         account: Account,
         *,
         ask: Ask,
-        gone: Callable[[int, bool], None],
+        gone: Callable[[int], None],
         on_change: Callable[[], None],
     ) -> None:
         self.dialogue: Dialogue | None = None

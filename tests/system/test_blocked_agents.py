@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from cis_provider.model.session import SessionRecord
@@ -211,3 +212,30 @@ def test_opencode_asks_a_question_and_gets_a_free_text(runs: Any, models: Models
         assert forms.fill(form, "answer in words", **{words: "a warm green"}) == 200
         assert begun.ended(120) == "success"
         assert "a warm green" in json.dumps(server.calls[-1].body)
+
+
+@pytest.mark.more_agents
+def test_aider_is_answered_on_its_own_screen(runs: Any, models: Models) -> None:
+    asks = "new.py\n```python\n<<<<<<< SEARCH\n=======\nprint(1)\n>>>>>>> REPLACE\n```\n"
+    with models.agent("aider", [text(asks), text("done")], prompt="Make new.py.") as (agent, _server):
+        agent["env"] |= {"AIDER_EDIT_FORMAT": "diff"}
+        begun = runs.up([{"id": "agent", **agent}])
+        assert "new.py" in Forms(begun).wait("agent", seconds=90)["body"]
+        person = pexpect.spawn(
+            str(CIS), ["dag", "attach", begun.run_id, "agent"], dimensions=(40, 120), timeout=30
+        )
+        try:
+            person.expect_exact("(Y)es/(N)o")
+            person.send("y\r")
+            person.expect("Applied edit")
+            person.send("\x1c")
+            person.expect("it goes on|has ended")
+            person.expect(pexpect.EOF)
+        finally:
+            person.close(force=True)
+        assert begun.ended(120) == "success"
+        assert Forms(begun).open() == []
+    result = begun.xcom("agent")
+    assert (Path(result["workspace"]) / "new.py").read_text() == "print(1)\n"
+    [answer] = result["answers"]
+    assert answer["by"].startswith("terminal:")
