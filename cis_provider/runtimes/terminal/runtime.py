@@ -32,6 +32,11 @@ class TerminalRuntime(ConversationRuntime):
         if not setting.options.program:
             raise PermanentAgentError("agent type 'terminal' needs `program`: the command that it starts")
         refuse(setting, self.name)
+        if (policy := setting.options.permissions.policy) != "ask":
+            raise PermanentAgentError(
+                f"agent type {self.name!r} cannot tell its program the permission policy {policy!r}; leave it out, "
+                "and say it in the program's own configuration or arguments"
+            )
         rules = setting.options.config.get("rules", "")
         if not rules:
             return ProgramConversation(setting, rule_files.rule_book("terminal"))

@@ -11,8 +11,9 @@ import pytest
 
 from cis_provider.errors import ConfigError, PermanentAgentError
 from cis_provider.model.capability import Capability
-from cis_provider.model.options import AgentOptions
+from cis_provider.model.options import AgentOptions, Permissions
 from cis_provider.runtimes import registry
+from cis_provider.runtimes.base import Setting
 from cis_provider.runtimes.descriptor import RuntimeDescriptor
 from cis_provider.runtimes.registry import GROUP, AgentRegistry
 from cis_provider.runtimes.shell import ShellRuntime
@@ -182,3 +183,11 @@ def test_what_a_screen_takes_is_known_before_its_program_is_started():
     assert runtime.largest_prompt(on_a_screen) == 64 * 1024
     assert runtime.largest_prompt(AgentOptions(program=("x",))) == 0
     assert registry.load("codex").largest_prompt(AgentOptions()) > 1_000_000
+
+
+@pytest.mark.parametrize("policy", ["plan", "accept-edits", "everything"])
+def test_a_policy_that_no_screen_can_be_told_is_refused(policy, tmp_path):
+    options = AgentOptions(program=("x",), permissions=Permissions(policy=policy))
+    setting = Setting(workspace=tmp_path, folder=tmp_path, env={}, options=options)
+    with pytest.raises(PermanentAgentError, match=f"policy '{policy}'"):
+        registry.load("terminal").open(setting)
