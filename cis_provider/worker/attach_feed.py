@@ -15,8 +15,8 @@ from cis_provider.wire.terminal import Attached, Drawn, FromServer, Gone, encode
 LIMIT = 128 * 1024
 #: Bytes a second that are shown as they come, and how many may come at once.
 RATE, BURST = 256 * 1024, 64 * 1024
-#: Seconds between two pictures while there is a flood.
-PACE = 0.05
+#: Seconds between two pictures when a flood begins, and when it has lasted: nobody can read along.
+PACE, SLOWEST = 0.05, 0.25
 
 
 class Feed:
@@ -36,6 +36,7 @@ class Feed:
         self._tokens = float(BURST)
         self._then = clock()
         self._next_picture = 0.0
+        self._pace = PACE
 
     @property
     def waits(self) -> bool:
@@ -77,7 +78,10 @@ class Feed:
         self._words.clear()
         if self._stale and not self.pause:
             self._stale = False
-            self._next_picture = self._clock() + PACE
+            now = self._clock()
+            follows = now - self._next_picture < self._pace
+            self._pace = min(self._pace * 1.2, SLOWEST) if follows else PACE
+            self._next_picture = now + self._pace
             frames.append(encode(Drawn(self._paint(), whole=True)))
         elif self._bytes:
             frames.append(encode(Drawn(bytes(self._bytes))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cis_provider.wire.terminal import Attached, Drawn, Gone, Inbox, TerminalMessage
-from cis_provider.worker.attach_feed import BURST, LIMIT, PACE, RATE, Feed
+from cis_provider.worker.attach_feed import BURST, LIMIT, PACE, RATE, SLOWEST, Feed
 
 
 class Wire:
@@ -49,7 +49,7 @@ def test_a_flood_costs_a_few_pictures_a_second_however_fast_the_client_is() -> N
         wire.now += 0.001
     assert wire.pictures <= 1.0 / PACE + 2
     assert sent < BURST + RATE + 30 * wire.pictures
-    wire.now += PACE
+    wire.now += SLOWEST
     assert wire.feed.waits
     assert wire.take()[-1] == Drawn(b"picture %d" % wire.pictures, whole=True)
 
@@ -75,3 +75,24 @@ def test_words_are_never_dropped_and_never_wait() -> None:
     wire.feed.say(Gone("the end"))
     assert wire.feed.pause == 0
     assert wire.take()[:2] == [Attached(writer=False, note="grace has taken it over"), Gone("the end")]
+
+
+def test_a_long_flood_is_shown_less_often_and_the_next_one_as_often_as_the_first() -> None:
+    wire = Wire()
+
+    def flood(seconds: float) -> int:
+        before = wire.pictures
+        for _ in range(round(seconds * 100)):
+            wire.feed.write(b"x" * 100_000)
+            if not wire.feed.pause:
+                wire.feed.take()
+            wire.now += 0.01
+        return wire.pictures - before
+
+    first = flood(1.0)
+    assert 8 <= first <= 20
+    assert flood(10.0) <= 10.0 / SLOWEST + 12
+    wire.now += 2.0
+    wire.take()
+    wire.now += 2.0
+    assert flood(1.0) >= first - 2
