@@ -34,8 +34,8 @@ test: lint ## All checks and tests; ARGS="-k name" goes to pytest
 	$(BIN)/python tools/agents.py install claude codex
 	$(BIN)/python -m pytest -m "not more_agents" $(ARGS)
 
-test-agents: $(STAMP) ## The same tests with Kimi, OpenCode and Aider, 1 GB more to install
-	$(BIN)/python tools/agents.py install kimi opencode aider
+test-agents: $(STAMP) ## The same tests with Kimi, OpenCode and Aider; 2 GB more to install, with older versions of the others
+	$(BIN)/python tools/agents.py install kimi opencode aider claude@2.1.197 codex@0.150.0
 	$(BIN)/python -m pytest -m more_agents $(ARGS)
 
 bench: $(STAMP) ## Measure against plain Airflow and dag-factory; writes docs/benchmarks.md
