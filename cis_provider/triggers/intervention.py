@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
-from cis_provider.context.blockages import OPEN, Agent, BlockageBook, Entry, Waiting
+from cis_provider.context.blockages import OPEN, Agent, BlockageBook, Entry, Waiting, last_number
 from cis_provider.sensors.forms import closing_words, is_of_form
 from cis_provider.triggers import supervisor
 from cis_provider.triggers.lookout import Watch, lookout, open_book
@@ -105,8 +105,9 @@ class InterventionTrigger(BaseTrigger):
                 if not self.deadline or time.time() < self.deadline:
                     return None
                 return await self._waking("timeout", self.number, self.session_id)
-            await self._close(watch.agent)
         new = next((one for one in watch.waiting if one.state == OPEN), None)
+        if self.asked_as and new is None:
+            await self._close(watch.agent)
         if new is None:
             return None
         self.log.info("agent %s is blocked: %s, number %d", self.agent, new.kind, new.number)
@@ -140,12 +141,17 @@ class InterventionTrigger(BaseTrigger):
             return None
 
     async def _close(self, agent: Agent) -> None:
-        """The question is over, whatever ended it: take its form away."""
+        """
+        The question is over: take its form away, unless it was filled in, or shows the next question already.
+
+        Airflow may take a second or two to cancel a trigger whose task went on with an answer.
+        """
         entries = await asyncio.to_thread(lambda: open_book().of_agent(agent))
         asked = (self.session_id, self.number)
         entry = next((one for one in entries if (one.session_id, one.blockage.number) == asked), None)
-        words = closing_words(entry.settled if entry else None, self.asked_as)
-        await supervisor.close_form(self._ti_id, *words)
+        if last_number(entries) <= self.asked_as and not _by_form(entry):
+            words = closing_words(entry.settled if entry else None, self.asked_as)
+            await supervisor.close_form(self._ti_id, *words)
         self.log.info("question %d of agent %s is over", self.number, self.agent)
         self.session_id, self.number, self.asked_as, self.deadline = "", 0, 0, 0.0
 
@@ -172,6 +178,11 @@ class InterventionTrigger(BaseTrigger):
     def _ti_id(self) -> Any:
         ti: Any = self.task_instance
         return ti.id
+
+
+def _by_form(entry: Entry | None) -> bool:
+    end = entry and (entry.settled or entry.answer)
+    return bool(end and end.by.startswith("ui:"))
 
 
 def decision(entry: Entry) -> dict[str, Any]:

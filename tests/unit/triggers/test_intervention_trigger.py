@@ -161,6 +161,26 @@ async def test_a_question_that_ends_elsewhere_loses_its_form_and_the_next_one_wa
     assert (await task).payload["blocked"] == 2
 
 
+@pytest.mark.parametrize("newer", [True, False])
+async def test_a_form_that_was_filled_in_or_shows_the_next_question_is_not_closed(
+    book: BlockageBook, airflow: Airflow, newer: bool
+) -> None:
+    book.note(record())
+    [entry] = book.of_agent(AGENT)
+    book.asked(entry, 1)
+    over = Settled(
+        number=1, kind=BlockageKind.PERMISSION, title="t", option="Allow", by="cli:a" if newer else "ui:a"
+    )
+    book.note(record(settled=(over,)))
+    if newer:
+        book.note(record(2))
+        book.asked(book.of_agent(AGENT)[1], 2)
+        book.note(record(settled=(over,)))
+    airflow.states["agent"] = "success"
+    assert isinstance(await event(trigger(session_id="s", number=1, asked_as=1)), TaskSuccessEvent)
+    assert airflow.closed == []
+
+
 async def test_an_answer_from_before_it_slept_is_found(book: BlockageBook, airflow: Airflow) -> None:
     book.note(record())
     airflow.response = {"chosen_options": ["Allow (1)"], "params_input": {}, "responded_by_user": None}
