@@ -30,10 +30,19 @@ from dag_factory.diagnostics import CODES
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FOLDER = CHECKOUT / "docs" / "reference"
-OPERATOR = CHECKOUT / "cis_provider" / "operators" / "agent.py"
+PACKAGE = CHECKOUT / "cis_provider"
+SENSORS = (
+    ("sensors.intervention", "InterventionSensor"),
+    ("sensors.human", "HumanSensor"),
+    ("sensors.blockage", "BlockageSensor"),
+)
 
 _NOTE = "<!-- Written by tools/make_reference.py; change the code, then run `make reference`. -->"
 _HELP_WIDTH = 96
+_BASE_OPERATOR = (
+    "Airflow's `BaseOperator` takes: "
+    "`task_id`, `retries`, `retry_delay`, `pool`, `trigger_rule`, `doc_md` ..."
+)
 _DEFAULTS_OF_AGENT = "What an agent does not say is taken from the file's `defaults:`."
 
 #: What people call the types of the models.
@@ -72,7 +81,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "settings.md": node_settings(),
         "errors.md": error_codes(),
-        "agent-operator.md": agent_operator(),
+        **operators(),
     }
 
 
@@ -273,12 +282,32 @@ def _kinds(kind: type[errors.CisError]) -> Iterator[type[errors.CisError]]:
             yield from _kinds(child)
 
 
-def agent_operator() -> str:
-    """The parameters of ``AgentOperator``, read without importing Airflow."""
-    tree = ast.parse(OPERATOR.read_text(encoding="utf-8"))
-    found = next(
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "AgentOperator"
-    )
+def operators() -> dict[str, str]:
+    """A page for the operator, and one for the sensors."""
+    agent = _parameters("operators.agent", "AgentOperator")
+    sensors = [
+        f"## {name}\n\n`from cis_provider.{module} import {name}`\n\n"
+        + "\n\n".join(_parameters(module, name))
+        for module, name in SENSORS
+    ]
+    example = "With examples: [Python](../python-api.md)."
+    return {
+        "agent-operator.md": _page(
+            "AgentOperator",
+            f"`from cis_provider.operators.agent import AgentOperator`. {example}",
+            *agent,
+            f"Besides, everything that {_BASE_OPERATOR}",
+        ),
+        "sensors.md": _page(
+            "Sensors", f"{example} Besides, all take everything that {_BASE_OPERATOR}", *sensors
+        ),
+    }
+
+
+def _parameters(module: str, name: str) -> tuple[str, str]:
+    """What a class is, and its parameters; read without importing Airflow."""
+    tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     text = ast.get_docstring(found) or ""
     meanings = {
         name: " ".join(words.split())
@@ -290,15 +319,12 @@ def agent_operator() -> str:
         kind = ast.unparse(argument.annotation) if argument.annotation else ""
         given = f"`{ast.unparse(default)}`" if default else "**required**"
         rows.append((f"`{argument.arg}`", f"`{kind}`", given, _code(meanings[argument.arg])))
-    summary = " ".join(text.partition(":param")[0].split())
-    return _page(
-        "AgentOperator",
-        "`from cis_provider.operators.agent import AgentOperator`. With examples: [Python](../python-api.md).",
-        summary,
-        _table(("Parameter", "Type", "Default", "Meaning"), rows),
-        "Besides, everything that Airflow's `BaseOperator` takes: `task_id`, `retries`, `retry_delay`, `pool`, "
-        "`trigger_rule`, `doc_md` ...",
-    )
+    summary = _code(" ".join(re.sub(r":\w+:`([^`]*)`", _last_name, text.partition(":param")[0]).split()))
+    return summary, _table(("Parameter", "Type", "Default", "Meaning"), rows)
+
+
+def _last_name(role: re.Match[str]) -> str:
+    return f"`{role[1].rpartition('.')[2]}`"
 
 
 def _doc(thing: Any) -> str:

@@ -35,6 +35,13 @@ def test_the_dag_with_operators_is_what_the_page_says(run):
     assert dag.task_dict["write"].agent_type == "shell"
 
 
+def test_the_agent_that_asks_has_a_sensor_beside_it(run):
+    dag = run("interventions(careful_release)")["careful_release"]
+    dag.validate()
+    assert dag.task_ids == ["upgrade", "approve", "publish", "page", "interventions.upgrade"]
+    assert dag.task_dict["approve"].upstream_task_ids == {"upgrade"}
+
+
 def test_a_file_is_loaded(run):
     assert run("dag_factory.load(")["hello"].task_ids == ["hello"]
 
@@ -46,4 +53,4 @@ def test_a_spec_is_built(run):
 
 
 def test_every_example_is_run_here():
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
