@@ -93,7 +93,8 @@ class InterventionTrigger(BaseTrigger):
         moments = [time.time() + _FORM_EVERY]
         if self.asked_as:
             moments += [form_at, *([self.deadline] if self.deadline else [])]
-        return max(not_before, min(moments)) - time.time()
+        # A deadline that has passed is waited for, too, while the store cannot be read.
+        return max(_PAUSE, max(not_before, min(moments)) - time.time())
 
     async def _reason_to_wake(self, watch: Watch) -> dict[str, Any] | None:
         """What the store says, apart from answers."""

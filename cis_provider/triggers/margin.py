@@ -20,4 +20,5 @@ async def not_too_soon(deferred_at: float) -> None:
     from airflow.configuration import conf
 
     margin = conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2
-    await asyncio.sleep(max(0.0, deferred_at + margin - time.time()))
+    # Never longer than the margin: the clock may have been set back.
+    await asyncio.sleep(min(margin, max(0.0, deferred_at + margin - time.time())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,7 @@ from cis_provider.context.store import ContextStore
 from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option, Settled
 from cis_provider.model.result import AgentResult
 from cis_provider.model.session import SessionKey, SessionRecord, SessionState
-from cis_provider.triggers import blockage, intervention, lookout, supervisor
+from cis_provider.triggers import blockage, intervention, lookout, margin, supervisor
 from cis_provider.triggers.blockage import BlockageTrigger
 from cis_provider.triggers.intervention import InterventionTrigger
 from cis_provider.triggers.lookout import states_of
@@ -268,3 +269,39 @@ def test_a_mapped_agent_is_over_when_all_its_parts_are() -> None:
     assert states_of("a", states) == ["success", "deferred"]
     assert states_of("b", states) == [None]
     assert states_of("a", {"a": None, "a_1": "success"}) == [None]
+
+
+async def test_a_deadline_that_passed_while_the_store_is_away_costs_no_cpu(
+    airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> BlockageBook:
+        raise RuntimeError("no store")
+
+    monkeypatch.setattr(lookout, "open_book", away)
+    monkeypatch.setattr(lookout, "_lookouts", {})
+    looks = 0
+    news = lookout.Watch.news
+
+    async def count(self: lookout.Watch, seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        await news(self, seconds)
+
+    monkeypatch.setattr(lookout.Watch, "news", count)
+    made = trigger(session_id="s", number=1, asked_as=1, deadline=1.0)
+    waiting = asyncio.create_task(event(made))
+    await asyncio.sleep(0.5)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert 1 <= looks <= 5
+
+
+async def test_a_clock_that_was_set_back_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(margin.asyncio, "sleep", sleep)
+    await margin.not_too_soon(time.time() + 3600)
+    assert 0 < waited[0] <= 60
