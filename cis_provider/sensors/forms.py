@@ -27,8 +27,8 @@ _BARE_LABELS = {
 }
 _BARE_LABEL = "Go on"
 
-#: Characters of a label, of a subject and of a body.
-_LABEL, _SUBJECT, _BODY = 120, 200, 60_000
+#: Characters of a label, of a subject, of a note and of a body.
+_LABEL, _SUBJECT, _NOTE, _BODY = 120, 200, 1000, 60_000
 
 _WANTS = {
     BlockageKind.PERMISSION: "asks for permission",
@@ -124,12 +124,12 @@ def body(key: SessionKey, blockage: Blockage, *, number: int, note: str = "") ->
     :param note: Something to say before all else.
     """
     agent = f"{key.task_id}[{key.map_index}]" if key.map_index >= 0 else key.task_id
-    parts = [note] if note else []
+    parts = [_escaped(_one_line(note, _NOTE))] if note else []
     parts.append(f"**{_inline(blockage.title)}**")
     if blockage.tool:
         parts.append(f"Tool: {_code(blockage.tool)}")
     if blockage.detail.strip():
-        parts.append(fenced(_cut(blockage.detail)))
+        parts.append(fenced(cut(blockage.detail)))
     parts.append(f"Agent {_code(agent)} of run {_code(key.run_id)} waits {_since(blockage)}.")
     if blockage.kind is BlockageKind.LOGIN:
         parts.append(
@@ -160,7 +160,9 @@ def _since(blockage: Blockage) -> str:
     return f"since {moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Text that a form has room for, and Airflow's database takes: of a longer one the beginning and the end."""
+    text = _storable(text)
     if len(text) <= _BODY:
         return text
     half = _BODY // 2
@@ -169,7 +171,11 @@ def _cut(text: str) -> str:
 
 def _inline(text: str) -> str:
     """Text in which nothing is Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]()<>#|!~&])", r"\\\1", _one_line(text, _SUBJECT))
+    return _escaped(_one_line(text, _SUBJECT))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]()<>#|!~&])", r"\\\1", text)
 
 
 def _code(text: str) -> str:
@@ -180,5 +186,10 @@ def _code(text: str) -> str:
 
 
 def _one_line(text: str, limit: int) -> str:
-    text = " ".join(text.split())
+    text = " ".join(_storable(text).split())
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}\u2026"
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL takes no NUL.
+    return text.replace("\0", "\ufffd")

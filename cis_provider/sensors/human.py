@@ -92,9 +92,10 @@ class HumanSensor(BaseOperator):
         if isinstance(asked, Mapping) and asked.get("max_tries") == ti.max_tries:
             self.log.info("it was asked already; looking for the answer")
             self._sleep(float(asked["at"]), 0)
+        self._ask(context, self.approvers, "asked")
+        # Not before: until it is shown anew, the form of a cleared step holds the answer to its last question.
         if store is not None:
             store.set(_ASKED, marker)
-        self._ask(context, self.approvers, "asked")
         self._sleep(time.time(), 0)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,11 +125,12 @@ class HumanSensor(BaseOperator):
 
     def _ask(self, context: Context, users: Sequence[str], why: str) -> None:
         from cis_provider.sensors.desk import show_form
+        from cis_provider.sensors.forms import cut
 
         show_form(
             context["ti"],
             subject=self._subject(context),
-            body=self.question,
+            body=cut(self.question),
             options=self.options,
             words="Words that are handed on with the choice" if self.free_text else "",
             users=users,
@@ -143,7 +145,7 @@ class HumanSensor(BaseOperator):
 
     def _subject(self, context: Context) -> str:
         first = next((line.strip("# *") for line in self.question.splitlines() if line.strip()), "")
-        return f"{self.task_id}: {first} ({context['ti'].run_id})"[:200]
+        return f"{self.task_id}: {first} ({context['ti'].run_id})"[:200].replace("\0", "\ufffd")
 
     def _sleep(self, asked_at: float, reminded: int) -> None:
         self.defer(

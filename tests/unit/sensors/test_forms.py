@@ -89,6 +89,19 @@ def test_title_and_names_are_no_markdown() -> None:
     assert "`` a`b ``" in text
 
 
+def test_what_an_answer_was_refused_for_is_no_markdown() -> None:
+    body = forms.body(KEY, blockage(), number=2, note="It takes: ![x](http://evil.example/) <b>")
+    assert "![x](" not in body
+    assert "<b>" not in body.replace("\\<b\\>", "")
+
+
+def test_no_database_is_given_what_it_does_not_take() -> None:
+    odd = blockage(title="t\0", detail="d\0", tool="B\0", options=(Option("y", "A\0"),))
+    assert "\0" not in forms.subject(KEY, odd) + forms.body(KEY, odd, number=1) + "".join(
+        forms.labels(odd, 1)
+    )
+
+
 def test_a_form_says_how_to_attach_and_what_a_pause_does() -> None:
     text = forms.body(KEY, blockage(since=0.5), number=4, note="The answer before was not taken.")
     assert text.startswith("The answer before was not taken.")

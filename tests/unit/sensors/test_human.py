@@ -83,6 +83,31 @@ def test_a_cleared_step_asks_again(place: Place) -> None:
     assert len(place.forms) == 2
 
 
+def test_a_form_that_could_not_be_shown_is_shown_by_the_next_try(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After a clear, the old answer stands in the form until then.
+    def away(ti: Any, **form: Any) -> None:
+        raise RuntimeError("503")
+
+    show = desk.show_form
+    monkeypatch.setattr(desk, "show_form", away)
+    with pytest.raises(RuntimeError):
+        step().execute(place.context)
+    monkeypatch.setattr(desk, "show_form", show)
+    sleeps(step().execute, place.context)
+    assert len(place.forms) == 1
+
+
+def test_a_long_question_fits_into_its_form(place: Place) -> None:
+    question = HumanSensor(task_id="ask", question="# Go on?\n\n" + "long \0" * 300_000)
+    sleeps(question.execute, place.context)
+    body = place.forms[0]["body"]
+    assert body.startswith("# Go on?")
+    assert len(body) < 100_000
+    assert "\0" not in body
+
+
 def test_a_form_that_was_never_shown_is_shown(place: Place) -> None:
     sleeps(step().resume, place.context, {"missing": True})
     assert len(place.forms) == 1
