@@ -92,7 +92,8 @@ class BlockageBook:
         """
         Write what a session waits for now, and what of it is over. Doing it twice changes nothing.
 
-        What older sessions of the same task instance waited for is over, too.
+        What older sessions of the same task instance waited for is over, too; a later one's is left alone, for
+        the last words of a session may come late.
         """
         mark = self._store.mark
         now = time.time()
@@ -104,8 +105,8 @@ class BlockageBook:
                 cursor.execute(_note_open(mark), _values_of(record, current, now))
             cursor.execute(
                 f"SELECT session_id, number, state, settled FROM cis_blockages WHERE {_where(mark)} "
-                f"AND (state <> '{SETTLED}' OR session_id = {mark})",
-                (*_key(record.key), record.session_id),
+                f"AND (session_id = {mark} OR (state <> '{SETTLED}' AND since <= {mark}))",
+                (*_key(record.key), record.session_id, record.created_at or now),
             )
             for session_id, number, state, settled in cursor.fetchall():
                 ours = session_id == record.session_id

@@ -123,6 +123,12 @@ def test_a_session_ends_what_older_ones_of_its_task_waited_for(book: BlockageBoo
     assert book.waiting() == []
 
 
+def test_a_late_word_of_an_older_session_ends_nothing_of_the_next(book: BlockageBook) -> None:
+    book.note(record("s2", created_at=11.0, blockage=blockage()))
+    book.note(record("s1", created_at=5.0, state=SessionState.ENDED))
+    assert [one.session_id for one in book.waiting()] == ["s2"]
+
+
 def test_a_limit_that_ends_by_itself_asks_nobody(book: BlockageBook) -> None:
     book.note(record(blockage=blockage(kind=BlockageKind.RATE_LIMIT, options=())))
     assert book.waiting()[0].state == "waits"
