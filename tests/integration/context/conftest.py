@@ -74,6 +74,8 @@ def store(request, cis_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if request.param == "postgres":  # one server for all tests: away with what the last one left
         connect, _, _ = hooks.connect_by_airflow("cis_default", tmp_path)
         with closing(connect()) as connection:
-            connection.cursor().execute("DROP TABLE IF EXISTS cis_outputs, cis_blockages, cis_checkpoints, cis_schema")
+            connection.cursor().execute(
+                "DROP TABLE IF EXISTS cis_outputs, cis_blockages, cis_checkpoints, cis_schema"
+            )
             connection.commit()
     return made
