@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: Tries of its own, as for those who ask for an agent.
 RETRIES, RETRY_DELAY = 20, timedelta(seconds=2)
 
+_OPTIONS = ("Approve", "Reject")
+
 #: Under this name, the task keeps for which question its form is.
 _ASKED = "asked"
 
@@ -37,7 +39,8 @@ class HumanSensor(BaseOperator):
     The choice and the words are handed on as an agent's output is. The option that refuses fails the task, without
     a retry; any other succeeds. A DAG's ``default_args`` do not reach it.
 
-    :param question: Markdown; ``{{ outputs['id'] }}`` is the output of an upstream agent. (templated)
+    :param question: Markdown; ``{{ outputs['id'] }}`` is the output of an upstream agent. Of more than
+        60,000 characters, the form shows the beginning and the end. (templated)
     :param options: What may be chosen; the first of them that says no (reject, deny, no ...) refuses.
     :param free_text: Whether words may be added.
     :param approvers: Names of the Airflow users who may answer; none: whoever may edit the run.
@@ -55,7 +58,7 @@ class HumanSensor(BaseOperator):
         self,
         *,
         question: str,
-        options: Collection[str] = ("Approve", "Reject"),
+        options: Collection[str] = _OPTIONS,
         free_text: bool = False,
         approvers: Collection[str] = (),
         escalate_to: Collection[str] = (),
@@ -64,6 +67,9 @@ class HumanSensor(BaseOperator):
         notifiers: Sequence[BaseNotifier] = (),
         **kwargs: Any,
     ) -> None:
+        if isinstance(options, Mapping):
+            # Those of agents, from the DAG's default_args: the same name for something else.
+            options = _OPTIONS
         if not options or len(set(options)) != len(list(options)):
             raise ValueError(f"options {list(options)}: must be one or more, each once")
         if after_timeout not in get_args(AfterTimeout):

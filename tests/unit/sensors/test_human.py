@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from cis_provider.context.store import ContextStore
@@ -106,6 +107,11 @@ def test_a_long_question_fits_into_its_form(place: Place) -> None:
     assert body.startswith("# Go on?")
     assert len(body) < 100_000
     assert "\0" not in body
+
+
+def test_options_that_a_dag_has_for_its_agents_are_no_buttons() -> None:
+    with DAG("d", default_args={"options": {"model": "large", "effort": "high"}}):
+        assert HumanSensor(task_id="ask", question="?").options == ["Approve", "Reject"]
 
 
 def test_a_form_that_was_never_shown_is_shown(place: Place) -> None:
