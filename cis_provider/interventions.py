@@ -46,19 +46,22 @@ def interventions(dag: DAG) -> list[InterventionSensor]:
 
 def _beside(agent: Any, dag: DAG, group: Any) -> InterventionSensor:
     rules = to_options(_plain(_field(agent, "options"))).on_blocked
+    upstream = _upstream(agent)
+    # The agent's rule is about its own upstream: after other tasks, it might skip this one for good.
+    same = upstream == set(agent.upstream_task_ids) or agent.trigger_rule == "all_success"
     sensor = InterventionSensor(
         task_id=agent.task_id,
         dag=dag,
         task_group=group,
         agent=agent.task_id,
-        trigger_rule=agent.trigger_rule,
+        trigger_rule=agent.trigger_rule if same else "all_done",
         queue=agent.queue,
         approvers=rules.approvers,
         escalate_to=rules.escalate_to,
         answer_timeout=rules.answer_timeout,
         after_timeout=rules.after_timeout,
     )
-    if upstream := _upstream(agent):
+    if upstream:
         sensor.set_upstream([dag.get_task(task_id) for task_id in sorted(upstream)])
     return sensor
 

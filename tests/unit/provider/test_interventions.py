@@ -107,6 +107,18 @@ def test_behind_a_branch_it_hangs_on_what_comes_before_the_branch() -> None:
     assert dag.get_task("interventions.a").upstream_task_ids == {"start"}
 
 
+def test_behind_a_branch_the_rule_of_its_agent_does_not_skip_it() -> None:
+    with DAG("d", schedule=None) as dag:
+        start = EmptyOperator(task_id="start")
+        branch = BranchPythonOperator(task_id="branch", python_callable=lambda: "a")
+        mends = agent("mends", trigger_rule="one_failed")
+        start >> branch >> [agent("a"), mends]
+        start >> agent("cleans", trigger_rule="one_failed")
+        interventions(dag)
+    rules = {name: dag.get_task(f"interventions.{name}").trigger_rule for name in ("a", "mends", "cleans")}
+    assert rules == {"a": "all_success", "mends": "all_done", "cleans": "one_failed"}
+
+
 def test_it_starts_in_the_triggerer_and_a_test_run_skips_it() -> None:
     with DAG("d", schedule=None) as dag:
         agent("a")
