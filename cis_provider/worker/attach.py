@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds for a client's first words.
 _GREETING = 5.0
+#: Seconds for one that leaves, or is dropped, to take what was still to be sent.
+_FAREWELL = 1.0
 _READ = 64 * 1024
 #: Bytes that the kernel keeps for a client: what it did not read of a flood, it is sent all the same.
 _KERNEL = 32 * 1024
@@ -92,7 +94,10 @@ class AttachServer:
             self._clients.discard(task)
             writer.close()
             with contextlib.suppress(Exception):
-                await writer.wait_closed()
+                async with asyncio.timeout(_FAREWELL):
+                    await writer.wait_closed()
+            # One that does not read would keep its worker from leaving.
+            writer.transport.abort()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inbox, words = Inbox(), list[TerminalMessage]()

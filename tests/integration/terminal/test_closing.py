@@ -1,0 +1,40 @@
+"""A worker's socket for terminals closes in time, whoever is still attached."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from cis_provider.wire.terminal import Attach, encode
+from cis_provider.worker.attach import AttachServer
+from cis_provider.worker.attach_live import LiveTerminal
+from cis_provider.worker.mask import SecretMask
+from cis_provider.worker.recording import Recording
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_client_that_reads_nothing_does_not_keep_its_worker_from_leaving(tmp_path: Path) -> None:
+    output = tmp_path / "output.log"
+    output.write_bytes(b"")
+    recording = Recording(tmp_path / "r.cast", size=(120, 40), mask=SecretMask([]), title="t")
+    live = LiveTerminal(output=output, recording=recording, mask=SecretMask([]))
+    server = AttachServer(tmp_path / "s", lambda session_id: live)
+    await server.start()
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.setblocking(False)
+        stopped.connect(str(tmp_path / "s"))
+        stopped.send(encode(Attach(session_id="x", columns=120, rows=40, who="ada")))
+        deadline = time.monotonic() + 5
+        while live.writer is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for _ in range(30):  # more than the kernel keeps for it
+            live.text(b"x" * 32 * 1024)
+            await asyncio.sleep(0.01)
+        live.close("the agent has ended")
+        async with asyncio.timeout(5):
+            await server.close()
