@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 #: Tries of its own, as for those who ask for an agent.
 RETRIES, RETRY_DELAY = 20, timedelta(seconds=2)
 
-_OPTIONS = ("Approve", "Reject")
-
 #: Under this name, the task keeps for which question its form is.
 _ASKED = "asked"
 
@@ -58,7 +56,7 @@ class HumanSensor(BaseOperator):
         self,
         *,
         question: str,
-        options: Collection[str] = _OPTIONS,
+        options: Collection[str] = ("Approve", "Reject"),
         free_text: bool = False,
         approvers: Collection[str] = (),
         escalate_to: Collection[str] = (),
@@ -69,7 +67,7 @@ class HumanSensor(BaseOperator):
     ) -> None:
         if isinstance(options, Mapping):
             # Those of agents, from the DAG's default_args: the same name for something else.
-            options = _OPTIONS
+            options = ("Approve", "Reject")
         if not options or len(set(options)) != len(list(options)):
             raise ValueError(f"options {list(options)}: must be one or more, each once")
         if after_timeout not in get_args(AfterTimeout):
