@@ -154,7 +154,10 @@ class Drive:
         try:
             return await self._worked(prompt)
         except HumanWanted:
-            return await self._seat.taken()
+            prompt = await self._seat.taken()
+            # A budget that was asked about is reached still: it is asked about again.
+            self._patience.renew_budget()
+            return prompt
 
     async def _worked(self, prompt: str) -> Outcome | str:
         try:

@@ -441,6 +441,20 @@ async def test_a_human_may_come_while_no_program_runs(desk: Desk, end: TurnEnded
     assert len(guests.launches) == 1
 
 
+async def test_a_human_who_comes_while_its_budget_is_asked_about_leaves_the_limit_where_it_is(
+    desk: Desk,
+) -> None:
+    sitting, guests = with_guests(
+        desk, [USED], [USED], [DONE], rules=OnBlocked(budget="ask"), budget=Budget(max_tokens=100)
+    )
+    await sitting.asked()
+    guests.come("root")
+    guests.leave.set()
+    assert "max_tokens of 100" in (await sitting.asked(2)).title
+    await sitting.answer(2, "stop")
+    assert (await sitting.ended()).subtype == "budget"
+
+
 async def test_an_agent_that_ends_its_turn_is_not_done_while_a_human_wants_it(desk: Desk) -> None:
     sitting, guests = with_guests(desk, [DONE], [TurnEnded(text="Now it is.")], check="sleep 0.3")
     await desk.until(lambda: len(sitting.runtime.prompts) == 1)
