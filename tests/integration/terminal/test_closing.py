@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -22,16 +21,16 @@ async def test_a_client_that_reads_nothing_does_not_keep_its_worker_from_leaving
     output = tmp_path / "output.log"
     output.write_bytes(b"")
     recording = Recording(tmp_path / "r.cast", size=(120, 40), mask=SecretMask([]), title="t")
-    live = LiveTerminal(output=output, recording=recording, mask=SecretMask([]))
+    came = asyncio.Event()
+    live = LiveTerminal(output=output, recording=recording, mask=SecretMask([]), on_writer=came.set)
     server = AttachServer(tmp_path / "s", lambda session_id: live)
     await server.start()
     with socket.socket(socket.AF_UNIX) as stopped:
         stopped.setblocking(False)
         stopped.connect(str(tmp_path / "s"))
         stopped.send(encode(Attach(session_id="x", columns=120, rows=40, who="ada")))
-        deadline = time.monotonic() + 5
-        while live.writer is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await came.wait()
         for _ in range(30):  # more than the kernel keeps for it
             live.text(b"x" * 32 * 1024)
             await asyncio.sleep(0.01)
