@@ -68,11 +68,14 @@ class OpenCodeQuestions(SideDoor):
 
     def pending(self) -> list[Form]:
         found = self._server.get("/question")
-        return [
-            Form(str(one["id"]), tuple(map(_asked, one.get("questions") or [])))
-            for one in (found if isinstance(found, list) else [])
-            if one.get("sessionID") == self._id
-        ]
+        try:
+            return [
+                Form(str(one["id"]), tuple(map(_asked, one.get("questions") or [])))
+                for one in (found if isinstance(found, list) else [])
+                if one.get("sessionID") == self._id
+            ]
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ValueError(f"/question: no list of questions: {error!r}") from error
 
     def accept(self, form_id: str, answers: list[list[str]]) -> None:
         self._server.post(f"/question/{quote(form_id, safe='')}/reply", {"answers": answers})

@@ -71,6 +71,9 @@ class Waiting:
         self._emit(Blocked(blockage=blockage))
         try:
             given = await future
+        except asyncio.CancelledError:
+            self._emit(Unblocked(number=number, how="by_itself"))
+            raise
         finally:
             self._open.pop(number, None)
         self._emit(Unblocked(number=number, how="by_itself" if given is None else "answered"))
