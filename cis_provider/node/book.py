@@ -56,6 +56,7 @@ class SessionBook:
                 request = store.request(record.session_id)
                 claim = claim_path(request.workspace, request.key, request.scope)
             self._enter(record, sequence, claim)
+        secrets.forget_others(self._alive)
 
     def __iter__(self) -> Iterator[SessionRecord]:
         """Living sessions, the oldest first; the book may change meanwhile."""

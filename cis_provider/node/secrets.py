@@ -8,6 +8,7 @@ there is no such file system they are kept by the process alone.
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from pathlib import Path
 
 import msgspec
@@ -54,6 +55,12 @@ class SecretKeeper:
         self._kept.pop(session_id, None)
         if self._folder:
             (self._folder / session_id).unlink(missing_ok=True)
+
+    def forget_others(self, alive: Container[str]) -> None:
+        """A coordinator that was killed may have left those of sessions that have ended, or never began."""
+        for file in self._folder.iterdir() if self._folder else ():
+            if file.name not in alive:
+                file.unlink(missing_ok=True)
 
 
 def _in_memory(folder: Path) -> bool:
