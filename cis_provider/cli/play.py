@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import sys
 import termios
 import time
@@ -141,6 +142,8 @@ def _terminal() -> Iterator[None]:
     attributes = termios.tcgetattr(0)
     attributes[3] &= ~termios.ISIG
     termios.tcsetattr(0, termios.TCSANOW, attributes)
+    # What ends us must not leave the terminal to the shell as the recording has it.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     _write(b"\x1b[22;0t" + b"\n" * rows + b"\x1b[H\x1b[2J")
     try:
         yield

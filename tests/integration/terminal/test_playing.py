@@ -53,6 +53,16 @@ def test_it_ends_by_itself_and_undoes_what_the_recording_did(shown: Any) -> None
     assert person.restored
 
 
+def test_one_that_is_ended_by_a_signal_undoes_it_too(shown: Any) -> None:
+    person = shown(
+        (0.0, "o", "\x1b[?1049h\x1b[?1002h\x1b[Hit begins"), (60.0, "o", "x"), words=("--idle-limit", "60")
+    )
+    person.sees("it begins")
+    person.process.terminate()
+    person.left()
+    assert person.restored
+
+
 def test_nobody_waits_longer_than_they_said(shown: Any) -> None:
     began = time.monotonic()
     person = shown(
