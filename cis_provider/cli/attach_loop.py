@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NamedTuple
 
-from cis_provider.errors import UsageError
+from cis_provider.errors import NodeUnreachable, UsageError
 from cis_provider.wire.terminal import Attached, Detach, Drawn, Gone, Resized, Typed
 from cis_provider.worker.attach_client import TerminalLink
 from cis_provider.worker.attach_undo import UNDO
@@ -84,7 +84,7 @@ class Seat:
             try:
                 return self._serve(screen, woken)
             finally:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(NodeUnreachable):
                     self._link.send(Detach())
                 self._undo(screen)
 

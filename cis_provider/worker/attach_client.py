@@ -68,8 +68,15 @@ class TerminalLink:
         return self._ask(Look(session_id), Seen)
 
     def send(self, message: TerminalMessage) -> None:
-        """Say something; nothing is answered."""
-        self.socket.sendall(encode(message))
+        """
+        Say something; nothing is answered.
+
+        :raises NodeUnreachable: The worker is gone, or takes nothing.
+        """
+        try:
+            self.socket.sendall(encode(message))
+        except OSError as error:
+            raise NodeUnreachable(f"the connection to the agent's worker was lost: {error}") from None
 
     def receive(self) -> Iterator[TerminalMessage]:
         """

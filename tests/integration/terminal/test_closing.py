@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cis_provider.wire.terminal import Attach, encode
+from cis_provider.errors import NodeUnreachable
+from cis_provider.files import bind_unix_socket
+from cis_provider.wire.terminal import Attach, Typed, encode
 from cis_provider.worker.attach import AttachServer
+from cis_provider.worker.attach_client import TerminalLink
 from cis_provider.worker.attach_live import LiveTerminal
 from cis_provider.worker.mask import SecretMask
 from cis_provider.worker.recording import Recording
@@ -37,3 +40,11 @@ async def test_a_client_that_reads_nothing_does_not_keep_its_worker_from_leaving
         live.close("the agent has ended")
         async with asyncio.timeout(5):
             await server.close()
+
+
+def test_who_types_in_the_moment_in_which_the_worker_dies_is_told_so(tmp_path: Path) -> None:
+    with bind_unix_socket(tmp_path / "s") as listening:
+        link = TerminalLink(str(tmp_path / "s"))
+    listening.close()
+    with link, pytest.raises(NodeUnreachable, match="was lost"):
+        link.send(Typed(b"y"))
