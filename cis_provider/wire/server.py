@@ -20,8 +20,9 @@ log = logging.getLogger(__name__)
 #: Answers a request with one message, or with a stream that goes on until the client leaves.
 Handler = Callable[[Message], Awaitable[Message | AsyncIterator[Message]]]
 
-#: Seconds for a client's first words, and for one that does not read what it asked for.
-_GREETING, _SEND = 5.0, 30.0
+#: Seconds for a client's first words, for one that does not read what it asked for, and for what is still to be
+#: sent to one that leaves or is dropped.
+_GREETING, _SEND, _FAREWELL = 5.0, 30.0, 1.0
 
 
 class Server:
@@ -91,7 +92,10 @@ class Server:
             self._clients.discard(task)
             writer.close()
             with contextlib.suppress(Exception):
-                await writer.wait_closed()
+                async with asyncio.timeout(_FAREWELL):
+                    await writer.wait_closed()
+            # One that does not read would keep this process from leaving.
+            writer.transport.abort()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_GREETING):
