@@ -1,8 +1,9 @@
 """
 Measure, and say what was measured: ``run.py [NAME...] [--quick] [--write]``.
 
-All figures at full size take about twenty minutes and are written to ``docs/benchmarks.md``; some of them, or
-small ones (``--quick``), are only shown. Exit code 1: a target was missed.
+All figures at full size take about twenty-five minutes and are written to ``docs/benchmarks.md``. Some of them, or
+small ones (``--quick``), are only shown; ``--write`` puts them in place of what stood there of them. Exit code 1:
+a target was missed.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="small counts, to see that all of it works")
     parser.add_argument(
-        "--write", action="store_true", help="write docs/benchmarks.md, whatever was measured"
+        "--write", action="store_true", help="write what was measured into docs/benchmarks.md"
     )
     given = parser.parse_args(argv)
     if unknown := set(given.names) - set(names):
@@ -82,7 +83,8 @@ def main(argv: list[str]) -> int:
     print(f"\n{table(rows)}")
     if given.write or (len(wanted) == len(names) and not given.quick):
         figures = {name: (_about(name), found) for name, found in measured.items()}
-        _PAGE.write_text(page(figures, load_before=load_before))
+        old = _PAGE.read_text() if _PAGE.exists() else ""
+        _PAGE.write_text(page(figures, load_before=load_before, names=names, old=old))
         print(f"\nwritten to {_PAGE}")
     missed = [row.name for row in rows if row.met is False]
     if missed:
