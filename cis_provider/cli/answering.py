@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _PATIENCE = 30.0
 
 
+#: Seconds by which the kernel's word on a process's start is too early: it counts in ticks.
+_TICKS = 0.05
+
+
 class Wanted(NamedTuple):
     """
     What stood on the command line.
@@ -151,7 +155,7 @@ def _begun() -> float:
     """When this command was given, seconds since the epoch: nobody can have read what was asked after that."""
     ticks = start_time(os.getpid())
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - age
+    return time.time() - age + _TICKS
 
 
 def _show(row: Row, blockage: Blockage) -> None:
