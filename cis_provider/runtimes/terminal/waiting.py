@@ -15,13 +15,14 @@ from cis_provider.runtimes.terminal import menu
 from cis_provider.runtimes.terminal.menu import Menu
 from cis_provider.runtimes.terminal.stage import Stage
 from cis_provider.screens import keys
+from cis_provider.screens.frame import Frame
 from cis_provider.screens.watcher import Judgement
 
 #: How often in a row a screen must look blocked: a frame that is half drawn does not stay.
 _LOOKS = 2
 #: Lines of the screen that a blockage shows.
 _DETAIL_LINES = 30
-#: Seconds after an answer in which a program that wrote nothing since is not asked again.
+#: Seconds after an answer in which a program that did nothing since, but show what was typed, is not asked again.
 _ANSWERED = 3.0
 
 #: Ids of the lines of a menu, and seconds in which its marker must get to one.
@@ -57,7 +58,7 @@ class ScreenWaiting:
         self._seen: tuple[str, str] | None = None
         self._looks = 0
         self._answered_at = 0.0
-        self._written_then = -1
+        self._answered_on: tuple[list[str], str] | None = None
         self._menu: Menu | None = None
         self._pressing = False
         #: Titles of what was denied since the caller cleared it.
@@ -160,12 +161,16 @@ class ScreenWaiting:
         return free
 
     def _answered(self, stage: Stage) -> None:
-        self._written_then = stage.written
+        self._answered_on = _around_cursor(stage.screen.frame())
         self._answered_at = time.monotonic()
         self._seen, self._looks = None, 0
 
     def _just_answered(self, stage: Stage) -> bool:
-        return stage.written == self._written_then and time.monotonic() - self._answered_at < _ANSWERED
+        if self._answered_on is None or time.monotonic() - self._answered_at >= _ANSWERED:
+            return False
+        # A program that echoes keys by itself may be slow to take the Enter that follows them.
+        others, line = _around_cursor(stage.screen.frame())
+        return others == self._answered_on[0] and line.startswith(self._answered_on[1])
 
     def _ask(self, judgement: Judgement, title: str, shown: list[str]) -> None:
         self._count += 1
@@ -194,6 +199,12 @@ class ScreenWaiting:
         assert self._open is not None
         number, self._open, self._judgement = self._open.number, None, None
         self._emit(Unblocked(number=number, how=how))
+
+
+def _around_cursor(frame: Frame) -> tuple[list[str], str]:
+    """The lines that the cursor is not in, and the one it is in."""
+    lines, row = frame.lines, frame.cursor_row
+    return [*lines[:row], *lines[row + 1 :]], lines[row]
 
 
 def _choices(found: Menu | None) -> tuple[Option, ...]:

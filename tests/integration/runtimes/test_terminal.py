@@ -19,6 +19,8 @@ from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.base import Conversation, Setting
 from cis_provider.runtimes.events import Blocked, Ended, Event, Output, Started, TurnEnded, Unblocked
 from cis_provider.runtimes.terminal import TerminalRuntime, interactive
+from cis_provider.runtimes.terminal.program import ProgramConversation
+from cis_provider.screens.rule_files import rule_book
 from cis_provider.testing import fake_tui
 
 pytestmark = pytest.mark.integration
@@ -61,7 +63,7 @@ def opened(tmp_path: Path) -> Opened:
     (tmp_path / "session").mkdir()
 
     @asynccontextmanager
-    async def open_(*program: str, start: bool = True, **options: Any) -> AsyncIterator[Talk]:
+    async def open_(*program: str, start: bool = True, book: str = "", **options: Any) -> AsyncIterator[Talk]:
         pids: list[int] = []
         setting = Setting(
             workspace=tmp_path / "work",
@@ -75,7 +77,8 @@ def opened(tmp_path: Path) -> Opened:
             options=AgentOptions(program=program, **options),
             on_process=pids.append,
         )
-        conversation = TerminalRuntime().open(setting)
+        runtime = TerminalRuntime()
+        conversation = ProgramConversation(setting, rule_book(book)) if book else runtime.open(setting)
         try:
             if start:
                 async with asyncio.timeout(20):
@@ -309,6 +312,33 @@ async def test_two_questions_in_a_row_are_two_blockages(opened):
         assert (second.number, second.title) == (2, "Two? (y/n)")
         await talk.conversation.answer(Answer(number=second.number, option="deny"))
         assert (await talk.until(TurnEnded)).text.endswith("yn")
+
+
+async def test_a_program_that_is_slow_to_take_the_enter_is_not_asked_again(opened):
+    """It echoes the key by itself, as readline does, and is busy before it reads on."""
+    script = """
+        stty -icanon -echo
+        printf 'Run shell command? (Y)es/(N)o [Yes]: '; IFS= read -rn1 key; printf %s "$key"; sleep 1.5
+        IFS= read -r rest; echo; echo "you said $key"
+    """
+    async with opened("bash", "-c", script, book="aider") as talk:
+        await talk.conversation.send("go")
+        blockage = (await talk.until(Blocked)).blockage
+        await talk.conversation.answer(Answer(number=blockage.number, option="deny"))
+        end = await talk.until(TurnEnded)
+        assert "you said n" in end.text
+        assert len([event for event in talk.seen if isinstance(event, Blocked)]) == 1
+
+
+async def test_a_program_that_takes_no_nonsense_asks_again(opened):
+    script = 'until [[ $answer == yes ]]; do read -p "Remove it all? (y/n) " key; answer=${answer:+yes}; : ${answer:=no}; done; echo "$key"'
+    async with opened("bash", "-c", script) as talk:
+        await talk.conversation.send("go")
+        for number, option in enumerate(("deny", "allow"), start=1):
+            blockage = (await talk.until(Blocked)).blockage
+            assert (blockage.number, blockage.title) == (number, "Remove it all? (y/n)")
+            await talk.conversation.answer(Answer(number=number, option=option))
+        assert (await talk.until(TurnEnded)).text.endswith("\ny")
 
 
 async def test_an_interrupt_ends_the_program_also_a_deaf_one(opened):
