@@ -57,6 +57,7 @@ class AcpCases:
         for name in ("workspace", "folder"):
             (tmp_path / name).mkdir()
         env = environment(self.program, server.url, tmp_path / "home", workspace=tmp_path / "workspace")
+        env["TMPDIR"] = str(tmp_path)  # OpenCode unpacks libraries, and leaves them when it is killed
 
         def make(resume: str = "", env: dict[str, str] = {**env, "PATH": os.defpath}, **options: Any) -> Talk:  # noqa: B006
             setting = Setting(
