@@ -21,15 +21,13 @@ _FORM_RETRIES = 1
 
 
 class Acceptance:
-    """Judges the ends of one agent's turns: words, form, check. What goes back is counted."""
+    """Judges the ends of one agent's turns: words, form, check. What goes back is counted in the account."""
 
     def __init__(self, work: WorkContext, patience: Patience, account: Account) -> None:
         self._work = work
         self._options = work.request.options
         self._patience = patience
         self._account = account
-        self._check_retries = self._options.check_retries
-        self._form_retries = _FORM_RETRIES
 
     async def judge(self, end: TurnEnded) -> Outcome | str:
         """
@@ -41,8 +39,8 @@ class Acceptance:
         structured: Any = None
         if schema := self._options.output_schema:
             structured, trouble = judging.structured_answer(end.structured or end.text, schema)
-            if trouble and self._form_retries:
-                self._form_retries -= 1
+            if trouble and self._account.forms_sent_back < _FORM_RETRIES:
+                self._account.forms_sent_back += 1
                 return wording.invalid_output(trouble, json.dumps(schema, indent=1))
             if trouble:
                 return Outcome(subtype="invalid_output", error=f"its answer: {trouble}", text=text)
@@ -51,8 +49,8 @@ class Acceptance:
             denied = f"; it was not allowed to: {', '.join(end.denied)}" if end.denied else ""
             return Outcome(subtype="empty", error=f"it ended its turn without a word{denied}", text="")
         if self._options.check and (failed := await self._check_failed()):
-            if self._check_retries:
-                self._check_retries -= 1
+            if self._account.checks_sent_back < self._options.check_retries:
+                self._account.checks_sent_back += 1
                 return wording.check_failed(failed)
             return Outcome(subtype="check_failed", error=failed, text=text)
         return Outcome(subtype="success", text=text, structured=structured)

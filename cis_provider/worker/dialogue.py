@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage
+from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, BlockageKind
 from cis_provider.runtimes.base import Conversation
 from cis_provider.runtimes.events import (
     Blocked,
@@ -63,6 +63,9 @@ class Dialogue:
         self.started: Started | None = None
         self.heard_at = time.monotonic()
         self._waiting: dict[int, int] = {}
+        self._denied: dict[str, None] = {}
+        #: In the turn that runs, as far as it came by here: its end says so in the program's own words.
+        self._denied_now: dict[str, None] = {}
         self._ask = ask
         self._gone = gone
         self._write = write
@@ -79,6 +82,11 @@ class Dialogue:
     def uses_tools(self) -> bool:
         """Whether a tool is at work for it, which may take long and say nothing."""
         return bool(self._tools_at_work)
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What it wanted to do and was not allowed to."""
+        return tuple(self._denied | self._denied_now)
 
     @property
     def over(self) -> bool:
@@ -160,12 +168,19 @@ class Dialogue:
                 self._forget_waiting()
                 if isinstance(event, Ended):
                     self._over = event
-                elif event.num_turns:
-                    self.turns += max(0, event.num_turns - 1 - len(self._tools))
+                else:
+                    self._count(event)
                 self._finish_line()
                 if not self._turn.done():
                     self._turn.set_result(event)
         self._on_change()
+
+    def _count(self, end: TurnEnded) -> None:
+        if end.num_turns:
+            self.turns += max(0, end.num_turns - 1 - len(self._tools))
+        told = end.denied or end.stop_reason == "end_turn"
+        self._denied |= dict.fromkeys(end.denied) if told else self._denied_now
+        self._denied_now.clear()
 
     def _block(self, blockage: Blockage) -> None:
         if blockage.kind in ENDS_BY_ITSELF and not self._turn.done():
@@ -183,6 +198,9 @@ class Dialogue:
 
         async def deliver(answer: Answer) -> None:
             await self.conversation.answer(msgspec.structs.replace(answer, number=own, secrets={}))
+            kinds = {option.id: option.kind for option in blockage.options}
+            if blockage.kind is BlockageKind.PERMISSION and kinds.get(answer.option, "").startswith("reject"):
+                self._denied_now[blockage.title] = None
 
         self._waiting[own] = self._ask(blockage, deliver).number
 

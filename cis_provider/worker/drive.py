@@ -12,7 +12,7 @@ from cis_provider.errors import AgentError, PermanentAgentError
 from cis_provider.model import deciding
 from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, BlockageKind, Settled
 from cis_provider.runtimes.base import ConversationRuntime
-from cis_provider.runtimes.events import Ended, TurnEnded, Usage
+from cis_provider.runtimes.events import Ended, TurnEnded
 from cis_provider.worker import conversations, journal, judging, wording
 from cis_provider.worker.acceptance import Acceptance
 from cis_provider.worker.account import Account
@@ -43,10 +43,8 @@ class Drive:
     def __init__(self, work: WorkContext, runtime: ConversationRuntime) -> None:
         self._work = work
         self._rules = rules = work.request.options.on_blocked
-        self._budget = work.request.options.budget
         self._humans = work.humans
-        self._account = Account()
-        self._crashes = self._rests = 0
+        self._account = Account(work.request.options.budget)
         self._patience = patience = Patience(
             work.stop,
             work.request.timeout,
@@ -140,14 +138,16 @@ class Drive:
 
     async def _begin(self) -> str:
         past = self.questions.past
-        self._account.take_over(past.asker.usage, past.asker.turns)
+        self._account.take_over(past.asker)
+        self._patience.spend(past.asker.worked)
         if limit := next((one for one in past.open.values() if one.kind in ENDS_BY_ITSELF), None):
             await self._pauses.rest_until(limit.kind, limit.title, limit.until)
         if not past.open or not past.asker.conversation_id:
             kept = conversations.recall_for(self._work.request, self._work.session_id)
             return await self._place.begin(kept)
         log.info("session %s goes on: its worker was lost while it waited", self._work.session_id)
-        return await self._place.begin_again(past.asker.agent_type, past.asker.conversation_id)
+        self._place.take_over(past.asker.agent_type, past.asker.conversation_id)
+        return await self._place.reopened(wording.go_on_after_loss())
 
     async def _step(self, prompt: str) -> Outcome | str:
         """One turn, and what follows from it: the end, or the next prompt."""
@@ -160,16 +160,19 @@ class Drive:
             return prompt
 
     async def _worked(self, prompt: str) -> Outcome | str:
+        unsent = ""
         try:
+            if spent := self._account.over_budget(self._place.dialogue):
+                # Under another worker, or at the terminal: no wait was on that could end.
+                unsent = prompt
+                raise LimitReached("budget", spent)
             end = await self._turn(prompt)
         except Called as called:
             return await self._stalled(called.answer)
         except LimitReached as reached:
             if reached.subtype != "budget" or self._rules.budget != "ask":
                 raise
-            return await self._out_of_budget(reached)
-        if isinstance(end, TurnEnded):
-            self._account.deny(end.denied)
+            return await self._out_of_budget(reached, unsent)
         # However it ended: what comes of it is seen when the human who is there has left.
         return await self._seat.before_the_end() or await self._judged(end)
 
@@ -190,7 +193,7 @@ class Drive:
         self._stalls.new_task()
         if end.error_class in ("rate_limit", "quota"):
             return await self._limited(end)
-        self._rests = 0
+        self._account.rests = 0
         if end.error_class == "login":
             return await self._locked_out(end)
         if bad := judging.bad_end(end):
@@ -198,20 +201,18 @@ class Drive:
         return await self._acceptance.judge(end)
 
     async def _crashed(self, end: Ended) -> Outcome | str:
-        self._crashes += 1
-        if self._crashes > _CRASHES:
+        self._account.crashes = crashes = self._account.crashes + 1
+        if crashes > _CRASHES:
             return Outcome(subtype="interrupted", error=_last_words(end))
-        log.warning(
-            "session %s: its program died, %d: %s", self._work.session_id, self._crashes, _last_words(end)
-        )
+        log.warning("session %s: its program died, %d: %s", self._work.session_id, crashes, _last_words(end))
         return await self._place.reopened(wording.go_on_after_crash())
 
     async def _limited(self, end: TurnEnded) -> str:
         """A usage limit: another agent takes over, or it rests until it is over."""
-        self._rests += 1
+        self._account.rests = rests = self._account.rests + 1
         if prompt := await self._place.handed_over(end):
             return prompt
-        await self._pauses.rest(end, self._rests - 1)
+        await self._pauses.rest(end, rests - 1)
         return await self._place.reopened(wording.go_on_after_limit())
 
     async def _locked_out(self, end: TurnEnded) -> Outcome | str:
@@ -230,15 +231,14 @@ class Drive:
         await self._place.interrupt()
         return wording.nudge()
 
-    async def _out_of_budget(self, reached: LimitReached) -> str:
+    async def _out_of_budget(self, reached: LimitReached, unsent: str) -> str:
         await self._place.interrupt()
         answer = await self._pauses.granted(reached.limit)
         if answer.option != deciding.MORE:
             raise reached
-        usage, turns = self._used()
-        self._budget = judging.grown(self._budget, self._work.request.options.budget, usage, turns)
+        self._account.raise_budget(self._place.dialogue)
         self._patience.renew_budget()
-        return wording.more_budget(reached.limit)
+        return wording.more_budget(reached.limit, unsent)
 
     # What is heard of the program
 
@@ -262,24 +262,19 @@ class Drive:
             await self._stalls.watch(dialogue)
 
     def _changed(self) -> None:
-        if limit := judging.over_budget(self._budget, *self._used()):
+        if limit := self._account.over_budget(self._place.dialogue):
             self._patience.reach_budget(limit)
         if self._place.dialogue:
             self._stalls.heard(self._place.dialogue.heard_at)
         self._work.on_change()
 
     def _asker(self) -> journal.Asker:
-        usage, turns = self._used()
-        return journal.Asker(
-            agent_type=self._place.agent_type,
+        return self._account.asker(
+            self._place.dialogue,
             conversation_id=self._place.conversation_id,
-            usage=usage,
-            turns=turns,
+            agent_type=self._place.agent_type,
+            worked=self._patience.worked,
         )
-
-    def _used(self) -> tuple[Usage, int]:
-        dialogue = self._place.dialogue
-        return self._account.usage(dialogue), self._account.turns(dialogue)
 
 
 def _stopped(answer: Answer, why: str) -> Outcome:

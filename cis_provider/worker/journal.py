@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, BlockageKind, Settled
+from cis_provider.model.options import Budget
 from cis_provider.runtimes.events import Usage
 
 #: What is waited for without a program.
@@ -27,12 +28,27 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     :param conversation_id: What its program resumes by; empty: it cannot.
     :param usage: What the session had used by then, and ``turns``: its model calls.
+    :param worked: Seconds of its time limit that were used up.
+    :param budget: What it may use, where a human has raised it.
+    :param denied: What it was not allowed to do.
+    :param checked: Its last check, as in the result; empty: there was none.
+    :param checks_sent_back: How often a failed check went back to it, and ``forms_sent_back``: an answer in the
+        wrong form.
+    :param crashes: How often its program died, and ``rests``: how often in a row it met a usage limit.
     """
 
     agent_type: str = ""
     conversation_id: str = ""
     usage: Usage = Usage()
     turns: int = 0
+    worked: float = 0.0
+    budget: Budget | None = None
+    denied: tuple[str, ...] = ()
+    checked: dict[str, Any] = {}
+    checks_sent_back: int = 0
+    forms_sent_back: int = 0
+    crashes: int = 0
+    rests: int = 0
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,7 +58,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param step: ``asked``: a blockage opened. ``answering``: an answer is about to be delivered. ``refused``: it
         was not taken, the blockage waits on. ``settled``: it is over.
     :param answer_id: Of the answer in question.
-    :param asker: For ``asked``: who asked.
+    :param asker: For ``asked`` and ``settled``: who asked, as of then.
     """
 
     step: Literal["asked", "answering", "refused", "settled"]
@@ -117,6 +133,7 @@ def _take(past: Past, line: Line) -> None:
         case "refused":
             past.answering.discard(line.number)
         case "settled":
+            past.asker = line.asker or past.asker
             past.open.pop(line.number, None)
             past.answering.discard(line.number)
             if line.settled:
@@ -149,9 +166,11 @@ class Journal:
         """It was not taken."""
         self._write(Line(step="refused", number=answer.number, answer_id=answer.id))
 
-    def settled(self, settled: Settled, answer_id: str = "") -> None:
+    def settled(self, settled: Settled, answer_id: str = "", asker: Asker | None = None) -> None:
         """A blockage is over."""
-        self._write(Line(step="settled", number=settled.number, settled=settled, answer_id=answer_id))
+        self._write(
+            Line(step="settled", number=settled.number, settled=settled, answer_id=answer_id, asker=asker)
+        )
 
     def close(self) -> None:
         """Let go of the file. What is written later, by a delivery that is just being cut off, is written too."""

@@ -89,6 +89,18 @@ class Patience:
         self._called: Answer | None = None
         self._budget: asyncio.Future[str] = self._future()
 
+    @property
+    def worked(self) -> float:
+        """Seconds of its time limit that are used up; 0 where there is none."""
+        if not self._deadline:
+            return 0.0
+        return self._timeout - (self._deadline - (self._paused_at if self._pauses else self._now()))
+
+    def spend(self, seconds: float) -> None:
+        """So much of its time limit was used up before."""
+        if self._deadline:
+            self._deadline -= seconds
+
     def reach_budget(self, limit: str) -> None:
         """A limit of the agent's budget is reached; the first one counts, once."""
         if not self._budget.done():

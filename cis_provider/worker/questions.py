@@ -84,7 +84,8 @@ class Questions:
         self._open: dict[int, _Open] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         for blockage in self.past.open.values():
-            self._note(_settled(blockage, text=LOST))
+            # Who asked is known already: nobody else is at work yet.
+            self._note(_settled(blockage, text=LOST), asker=self.past.asker)
 
     @property
     def blockage(self) -> Blockage | None:
@@ -239,18 +240,19 @@ class Questions:
             opened.timer.cancel()
         option = deciding.label_of(blockage, answer.option) if answer and answer.option else ""
         text = self._clean(answer.text) if answer else ""
-        self._note(_settled(blockage, option=option, text=text, by=by), answer.id if answer else "")
+        settled = _settled(blockage, option=option, text=text, by=by)
+        self._note(settled, answer.id if answer else "", asker=self._asker())
         if not self._open:
             self._on_clear()
         self._on_change()
 
-    def _note(self, settled: Settled, answer_id: str = "") -> None:
+    def _note(self, settled: Settled, answer_id: str = "", *, asker: Asker) -> None:
         if settled not in self.settled:
             self.settled.append(settled)
         if answer_id:
             self._delivered.add(answer_id)
         try:
-            self._journal.settled(settled, answer_id)
+            self._journal.settled(settled, answer_id, asker)
         except OSError as error:
             self._on_trouble(error)
 

@@ -45,9 +45,10 @@ def nudge() -> str:
     )
 
 
-def more_budget(limit: str) -> str:
-    """A human has raised a limit that was reached."""
-    return f"You were stopped at {limit}. You may use as much again: go on where you stopped."
+def more_budget(limit: str, unsent: str) -> str:
+    """A human has raised a limit that was reached; ``unsent`` is what it was to be told then."""
+    more = f"You were stopped at {limit}. You may use as much again: go on where you stopped."
+    return f"{more}\n\n{unsent}" if unsent else more
 
 
 def another_attempt(error: str) -> str:

@@ -77,15 +77,14 @@ class Workplace:
         await self.open()
         return prompt
 
-    async def begin_again(self, agent_type: str, conversation_id: str) -> str:
-        """Its worker was lost while it waited: the same conversation, by the agent that had it at last."""
+    def take_over(self, agent_type: str, conversation_id: str) -> None:
+        """Its worker was lost while it waited: this conversation is opened next, by the agent that had it last."""
         if agent_type != self.agent_type:
             self._runtime, self._options = fallbacks.taking_over(self._work.request, agent_type)
             self.agent_type = agent_type
             if agent_type in self._fallbacks:
                 del self._fallbacks[: self._fallbacks.index(agent_type) + 1]
         self.conversation_id = conversation_id
-        return await self.reopened(wording.go_on_after_loss())
 
     async def reopened(self, go_on: str) -> str:
         """Start the program again, in its conversation if that can be had; the prompt to go on with."""

@@ -146,6 +146,19 @@ def test_a_question_outlives_its_worker_and_is_asked_again_in_the_same_conversat
     assert record.output_bytes <= ended.output_bytes == len(log.encode())
 
 
+def test_what_was_denied_before_a_kill_stands_in_the_result(asking: Asking) -> None:
+    session_id = asking.submit("steps run one | run two | say ok")
+    asking.blocked(session_id)
+    asking.answer(session_id, 1, "no")
+    asking.blocked(session_id, 2)
+    asking.node.kill(asking.node.worker_pid())
+    asking.blocked(session_id, 3)
+    asking.answer(session_id, 3)
+    ended = asking.node.ended(session_id)
+    assert (ended.result.subtype, ended.resumed) == ("success", 1)
+    assert ended.result.denied == ("shell: one",)
+
+
 def test_everything_is_killed_while_blocked_and_the_next_look_brings_the_question_back(
     asking: Asking,
 ) -> None:

@@ -445,7 +445,7 @@ async def test_a_human_who_comes_while_its_budget_is_asked_about_leaves_the_limi
     desk: Desk,
 ) -> None:
     sitting, guests = with_guests(
-        desk, [USED], [USED], [DONE], rules=OnBlocked(budget="ask"), budget=Budget(max_tokens=100)
+        desk, [USED], [DONE], rules=OnBlocked(budget="ask"), budget=Budget(max_tokens=100)
     )
     await sitting.asked()
     guests.come("root")
