@@ -1,11 +1,14 @@
 """
-A second question shows its own text.
+What Airflow's api-server does besides, around the forms of our tasks.
 
-Airflow 3.3 keeps subject, body and options of the first form that a task instance shows, whatever it asks
-later, in the same try and after a retry: a human would consent to the wrong thing. This middleware of the
-api-server watches the request with which a task shows a form, holds the answer back until Airflow has written
-its part (earlier would mean to wait for each other's locks), and then writes the rest of the form. Airflow 3.4
-does so itself.
+A second question shows its own text. Airflow 3.3 keeps subject, body and options of the first form that a task
+instance shows, whatever it asks later, in the same try and after a retry: a human would consent to the wrong
+thing. This middleware watches the request with which a task shows a form, holds the answer back until Airflow has
+written its part (earlier would mean to wait for each other's locks), and then writes the rest of the form. Airflow
+3.4 does so itself.
+
+Those who may fill it in get the ids that the auth manager knows them by. Who is unknown is told in the form, and to
+its task in the answer, and is looked up again when somebody fills the form in.
 
 Light: every process of Airflow imports it.
 """
@@ -16,9 +19,12 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import UUID
+
+from cis_provider.api.approvers import Approver, approvers, renewed
+from cis_provider.sensors.strangers import in_form
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +34,8 @@ OURS = ("InterventionSensor", "HumanSensor")
 #: Bytes of a request that are looked at.
 LIMIT = 1024 * 1024
 
-_PATH = re.compile(r"/execution/hitlDetails/([0-9a-fA-F-]{36})/?")
+_SHOWN = re.compile(r"/execution/hitlDetails/([0-9a-fA-F-]{36})/?")
+_FILLED_IN = re.compile(r"/dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/(-?[0-9]+)/hitlDetails/?$")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -41,21 +48,31 @@ class FormMiddleware:
     ASGI middleware around Airflow's api-server.
 
     :param app: What it stands before.
-    :param write: Writes a form; for tests.
+    :param write: Writes a form, and says who may fill it in, as the task is told; for tests.
+    :param look_again: Looks unknown users of a form up again; for tests.
     """
 
-    def __init__(self, app: App, write: Callable[[UUID, dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        write: Callable[[UUID, dict[str, Any]], list[dict[str, str]]] | None = None,
+        look_again: Callable[[str, str, str, int], None] | None = None,
+    ) -> None:
         self._app = app
         self._write = write or write_form
+        self._look_again = look_again or look_again_for_strangers
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let everything pass; hold back what follows a form that is shown."""
-        found = (
-            _PATH.search(scope["path"]) if scope["type"] == "http" and scope.get("method") == "POST" else None
-        )
-        if found is None:
-            await self._app(scope, receive, send)
+        method = scope.get("method") if scope["type"] == "http" else None
+        if method == "POST" and (found := _SHOWN.search(scope["path"])):
+            await self._shown(UUID(found[1]), scope, receive, send)
             return
+        if method == "PATCH" and (found := _FILLED_IN.search(scope["path"])):
+            await self._filled_in(found[1], found[2], found[3], int(found[4]))
+        await self._app(scope, receive, send)
+
+    async def _shown(self, ti_id: UUID, scope: Message, receive: Receive, send: Send) -> None:
         body = _Body(receive)
         held: list[Message] = []
 
@@ -64,21 +81,28 @@ class FormMiddleware:
 
         await self._app(scope, body.receive, hold)
         status = next((one["status"] for one in held if one["type"] == "http.response.start"), 0)
-        if status == 201 and not await self._mended(UUID(found[1]), body.taken):
-            held = _refusal()
+        if status == 201:
+            held = await self._mended(ti_id, body.taken, held)
         for message in held:
             await send(message)
 
-    async def _mended(self, ti_id: UUID, taken: bytes | None) -> bool:
+    async def _mended(self, ti_id: UUID, taken: bytes | None, held: list[Message]) -> list[Message]:
         try:
             if taken is None:
                 raise ValueError(f"a form of more than {LIMIT} bytes")
-            await asyncio.to_thread(self._write, ti_id, json.loads(taken))
+            users = await asyncio.to_thread(self._write, ti_id, json.loads(taken))
+            return _told(held, users)
         except Exception as error:
             # A form that shows another question's text is worse than none: the task asks again.
             log.exception("the form of task instance %s could not be written: %s", ti_id, error)
-            return False
-        return True
+            return _refusal()
+
+    async def _filled_in(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+        try:
+            await asyncio.to_thread(self._look_again, dag_id, run_id, task_id, map_index)
+        except Exception as error:
+            # Then it stays with those who were known.
+            log.warning("nobody could be looked up for the form of %s, %s: %s", task_id, run_id, error)
 
 
 class _Body:
@@ -103,83 +127,119 @@ class _Body:
         return b"".join(self._parts) if self._size <= LIMIT else None
 
 
-def write_form(ti_id: UUID, form: dict[str, Any]) -> None:
+def write_form(ti_id: UUID, form: dict[str, Any]) -> list[dict[str, str]]:
     """
     Write what a task wants to ask into its form, if it is one of ours. Blocks.
 
     :param form: As the task sent it.
+    :return: Who may fill it in, as the task is told.
     :raises Exception: Whatever the database raises; nothing was changed.
     """
-    from airflow._shared.timezones import timezone
+    from airflow import __version__
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select, update
 
     with create_session() as session:
+        task_id = session.scalar(
+            select(TaskInstance.task_id).where(TaskInstance.id == ti_id, TaskInstance.operator.in_(OURS))
+        )
+        users = form.get("assigned_users") or []
+        if task_id is None:
+            return users
+        found = approvers(session, [user["name"] for user in users])
         session.execute(
             update(HITLDetail)
-            .where(
-                HITLDetail.ti_id == ti_id,
-                HITLDetail.ti_id.in_(
-                    select(TaskInstance.id).where(TaskInstance.id == ti_id, TaskInstance.operator.in_(OURS))
-                ),
-            )
+            .where(HITLDetail.ti_id == ti_id)
             .values(
-                subject=form["subject"],
-                body=form.get("body"),
-                options=form["options"],
-                defaults=form.get("defaults"),
-                multiple=bool(form.get("multiple")),
-                params=form.get("params") or {},
-                assignees=by_id(form.get("assigned_users") or (), _find_user()),
-                created_at=timezone.utcnow(),
-                # Somebody may have answered the question before in the moment when it was open again.
-                responded_at=None,
-                responded_by=None,
-                chosen_options=None,
-                params_input={},
+                body=_body(form, task_id, found),
+                assignees=[one.stored() for one in found],
+                **(_question(form) if is_needed(__version__) else {}),
             )
             .execution_options(synchronize_session=False)
         )
+    return [one.told() for one in found]
 
 
-def by_id(users: Iterable[Mapping[str, str]], find: Callable[[str], Any] | None) -> list[dict[str, str]]:
+def _body(form: dict[str, Any], task_id: str, found: list[Approver]) -> str | None:
+    body: str | None = form.get("body")
+    unknown = [one.name for one in found if not one.is_known]
+    if not unknown:
+        return body
+    said = in_form(unknown, task_id.rpartition(".")[2], nobody=len(unknown) == len(found))
+    return f"{said}\n\n{body or ''}"
+
+
+def _question(form: dict[str, Any]) -> dict[str, Any]:
+    from airflow._shared.timezones import timezone
+
+    return {
+        "subject": form["subject"],
+        "options": form["options"],
+        "defaults": form.get("defaults"),
+        "multiple": bool(form.get("multiple")),
+        "params": form.get("params") or {},
+        "created_at": timezone.utcnow(),
+        # Somebody may have answered the question before in the moment when it was open again.
+        "responded_at": None,
+        "responded_by": None,
+        "chosen_options": None,
+        "params_input": {},
+    }
+
+
+def look_again_for_strangers(dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
     """
-    Who may fill a form in, as the auth manager knows them: the one of FAB by number, though people write names.
+    Look up again who was unknown when a form of ours was shown: they may have been added since. Blocks.
 
-    :param find: Finds a user by name; ``None``: their ids are their names.
+    :raises Exception: Whatever the database raises; nothing was changed.
     """
-    found = []
-    for user in users:
-        known = find(user["name"]) if find else None
-        found.append({"id": str(known.id) if known else user["id"], "name": user["name"]})
-    return found
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, update
 
-
-def _find_user() -> Callable[[str], Any] | None:
-    from airflow.api_fastapi.app import get_auth_manager
-
-    manager = getattr(get_auth_manager(), "security_manager", None)
-    find = getattr(manager, "find_user", None)
-    if find is None:
-        return None
-
-    def find_user(name: str) -> Any:
-        try:
-            return find(username=name)
-        except Exception as error:
-            # Then it is the name that counts: refusing somebody is better than a form that nobody sees.
-            log.warning("the auth manager does not say who %s is: %s", name, error)
-            return None
-
-    return find_user
+    with create_session() as session:
+        form = session.execute(
+            select(HITLDetail.ti_id, HITLDetail.assignees)
+            .join(TaskInstance, TaskInstance.id == HITLDetail.ti_id)
+            .where(
+                TaskInstance.dag_id == dag_id,
+                TaskInstance.run_id == run_id,
+                TaskInstance.task_id == task_id,
+                TaskInstance.map_index == map_index,
+                TaskInstance.operator.in_(OURS),
+            )
+            # Its task may show it to others in this moment.
+            .with_for_update(of=HITLDetail)
+        ).one_or_none()
+        users = renewed(form[1] or [], lambda names: approvers(session, names)) if form else None
+        if form and users:
+            session.execute(
+                update(HITLDetail)
+                .where(HITLDetail.ti_id == form[0])
+                .values(assignees=users)
+                .execution_options(synchronize_session=False)
+            )
 
 
 def is_needed(version: str) -> bool:
     """Whether this version of Airflow keeps the text of the first form."""
     numbers = re.findall(r"\d+", version)[:2]
     return tuple(map(int, numbers)) < (3, 4)
+
+
+def _told(held: list[Message], users: list[dict[str, str]]) -> list[Message]:
+    """Airflow's answer to a task, with those who may fill its form in."""
+    if not users:
+        return held
+    start = next(one for one in held if one["type"] == "http.response.start")
+    reply = json.loads(b"".join(one.get("body", b"") for one in held if one["type"] == "http.response.body"))
+    body = json.dumps({**reply, "assigned_users": users}).encode()
+    headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode()))
+    return [{**start, "headers": headers}, {"type": "http.response.body", "body": body}]
 
 
 def _refusal() -> list[Message]:
@@ -191,13 +251,5 @@ def _refusal() -> list[Message]:
     ]
 
 
-def _middlewares() -> list[dict[str, Any]]:
-    from airflow import __version__
-
-    if not is_needed(__version__):
-        return []
-    return [{"name": "cis-forms", "middleware": FormMiddleware, "args": [], "kwargs": {}}]
-
-
 #: For Airflow's plugin.
-MIDDLEWARES = _middlewares()
+MIDDLEWARES = [{"name": "cis-forms", "middleware": FormMiddleware, "args": [], "kwargs": {}}]

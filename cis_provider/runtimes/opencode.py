@@ -35,7 +35,7 @@ _UNSEEN = "task"
 _QUESTIONS = "OPENCODE_ENABLE_QUESTION_TOOL"
 
 #: Keys of ``config`` that are the protocol's, not OpenCode's.
-_OURS = ("mode", "auth_method")
+_OURS = ("mode", "auth_method", "retry_patience")
 
 #: Tools that it governs under another one's name.
 _GOVERNED_BY = dict.fromkeys(("write", "patch", "multiedit", "apply_patch"), "edit")
@@ -43,8 +43,8 @@ _GOVERNED_BY = dict.fromkeys(("write", "patch", "multiedit", "apply_patch"), "ed
 
 class OpenCodeRuntime(AcpRuntime):
     """
-    ``program`` may name another binary than ``opencode``. What ``config`` holds besides ``mode`` and
-    ``auth_method`` is its own configuration (opencode.ai/config.json): providers, agents, formatters.
+    ``program`` may name another binary than ``opencode``. What ``config`` holds besides ``mode``, ``auth_method``
+    and ``retry_patience`` is its own configuration (opencode.ai/config.json): providers, agents, formatters.
     """
 
     name: ClassVar[str] = "opencode"

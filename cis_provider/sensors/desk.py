@@ -6,9 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cis_provider.api.approvers import strangers
 from cis_provider.context.blockages import Entry
 from cis_provider.model.blockage import Answer
 from cis_provider.sensors.forms import WORDS, body, labels, subject
+from cis_provider.sensors.strangers import in_log
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,8 +34,9 @@ class AirflowDesk:
 
     def show(self, entry: Entry, asked_as: int, users: tuple[str, ...], note: str) -> None:
         """Show the form; the one before, and what was filled into it, is gone."""
-        show_form(
-            self._context["ti"],
+        ask(
+            self._context,
+            self._log,
             subject=subject(entry.key, entry.blockage),
             body=body(entry.key, entry.blockage, number=asked_as, note=note),
             options=list(labels(entry.blockage, asked_as)),
@@ -94,6 +97,22 @@ def notify(
             log.warning("%s could not tell of it: %s", type(notifier).__name__, error)
 
 
+def ask(context: Context, log: logging.Logger | Any, *, users: Sequence[str], **form: Any) -> None:
+    """
+    Show a form of a task, and log which of its users Airflow does not know. The form itself says so, too.
+
+    :param form: As for :func:`show_form`.
+    :raises Exception: Airflow's API did not take it.
+    """
+    ti, task = context["ti"], context["task"]
+    unknown = show_form(ti, users=users, **form)
+    if unknown:
+        keys = {
+            name: "approvers" if name in getattr(task, "approvers", ()) else "escalate_to" for name in unknown
+        }
+        log.warning(in_log(keys, getattr(task, "agent", ti.task_id), nobody=len(unknown) == len(users)))
+
+
 def show_form(
     ti: Any,
     *,
@@ -102,23 +121,30 @@ def show_form(
     options: list[str],
     words: str,
     users: Sequence[str],
-) -> None:
+) -> list[str]:
     """
     Put a form of a task instance into Required Actions, in place of the one before.
 
     :param words: What the field for words is for; empty: there is none.
     :param users: Names of those who may fill it in; none: whoever may edit the run.
+    :return: Those of them whom Airflow does not know.
     :raises Exception: Airflow's API did not take it.
     """
     from airflow.sdk import Param
-    from airflow.sdk.execution_time.hitl import HITLUser, upsert_hitl_detail
+    from airflow.sdk.api.datamodels._generated import HITLUser
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
 
     field = Param("", description=words, type=["string", "null"], format="multiline", title="Your words")
-    upsert_hitl_detail(
-        ti_id=ti.id,
-        subject=subject,
-        body=body,
-        options=options,
-        params={WORDS: field.serialize()} if words else {},
-        assigned_users=[HITLUser(id=name, name=name) for name in users],
+    # Airflow's own function for it keeps the reply to itself.
+    reply: Any = task_runner.SUPERVISOR_COMMS.send(
+        CreateHITLDetailPayload(
+            ti_id=ti.id,
+            subject=subject,
+            body=body,
+            options=options,
+            params={WORDS: field.serialize()} if words else {},
+            assigned_users=[HITLUser(id=name, name=name) for name in users],
+        )
     )
+    return strangers(getattr(reply, "assigned_users", None))

@@ -128,11 +128,12 @@ class HumanSensor(BaseOperator):
         raise AssertionError("deferring does not come back")
 
     def _ask(self, context: Context, users: Sequence[str], why: str) -> None:
-        from cis_provider.sensors.desk import show_form
+        from cis_provider.sensors.desk import ask
         from cis_provider.sensors.forms import cut
 
-        show_form(
-            context["ti"],
+        ask(
+            context,
+            self.log,
             subject=self._subject(context),
             body=cut(self.question),
             options=self.options,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -12,8 +13,9 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 #: Seconds for one answer. The first question that a triggerer's triggers have starts an API inside it.
 _PATIENCE = 60.0
 
-#: Names in one question: they stand in an address.
-_AT_ONCE = 50
+#: Characters of names in one question: they stand in an address, which httpx takes up to 64 kB of. Twice, since the
+#: names of tasks and those of runs do, and with room for what is escaped.
+_ADDRESS = 10_000
 
 #: The form is gone, or was filled in by somebody else.
 _NO_MATTER = frozenset({404, 409})
@@ -34,18 +36,25 @@ async def task_states(
     from airflow.sdk.execution_time.comms import GetTaskStates
 
     found: dict[str, dict[str, str | None]] = {}
-    tasks, runs = sorted(task_ids), sorted(run_ids)
-    for first_run in range(0, len(runs), _AT_ONCE):
-        for first_task in range(0, len(tasks), _AT_ONCE):
-            reply = await _ask(
-                GetTaskStates(
-                    dag_id=dag_id,
-                    task_ids=tasks[first_task : first_task + _AT_ONCE],
-                    run_ids=runs[first_run : first_run + _AT_ONCE],
-                )
-            )
+    for runs in portions(run_ids):
+        for tasks in portions(task_ids):
+            reply = await _ask(GetTaskStates(dag_id=dag_id, task_ids=tasks, run_ids=runs))
             for run_id, states in reply.task_states.items():
                 found.setdefault(run_id, {}).update(states)
+    return found
+
+
+def portions(names: Collection[str]) -> list[list[str]]:
+    """Names, sorted, in as few questions as there may be."""
+    found: list[list[str]] = []
+    room = 0
+    for name in sorted(names):
+        needed = len(quote(name)) + len("&task_ids=")
+        if not found or needed > room:
+            found.append([])
+            room = _ADDRESS
+        found[-1].append(name)
+        room -= needed
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from cis_provider.runtimes.acp.journal import Journal, Look
 from cis_provider.runtimes.acp.link import Gone, Link, NoSuchMethod, Refused
 from cis_provider.runtimes.acp.opening import Opened, Opening
 from cis_provider.runtimes.acp.requests import Requests
+from cis_provider.runtimes.acp.retries import Retries
 from cis_provider.runtimes.acp.side_door import DoorKeeper
 from cis_provider.runtimes.acp.trouble import Trouble
 from cis_provider.runtimes.acp.turn import Turn
@@ -171,12 +173,14 @@ class AcpConversation(Conversation):
             turn.trouble = self._locked_out
             return self._finish(turn, "end_turn", 0)
         self._is_first = False
-        await self._begin_journal()
+        with contextlib.suppress(OSError, ValueError):
+            await asyncio.to_thread(self._journal.begin)
         before, used = self._calls, None
         if turn.cancelled:
             return self._finish(turn, "cancelled", 0)  # before it was sent
         door = DoorKeeper(self._runtime.side_door(self._setting, self._id), self._requests)
-        watches = [asyncio.create_task(one) for one in (self._watch_journal(turn), door.watch(turn))]
+        retries = Retries(self._runtime.retry_patience(self._setting))
+        watches = [asyncio.create_task(one) for one in (self._watch_journal(turn, retries), door.watch(turn))]
         reason = "end_turn"
         try:
             message = {"sessionId": self._id, "prompt": [{"type": "text", "text": prompt}]}
@@ -192,7 +196,11 @@ class AcpConversation(Conversation):
             for watch in watches:
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
-        await self._look(turn, final=True, used=used)
+        # Records say more than the protocol's words: they have the status. What it was interrupted for stays.
+        look = await self._look(final=True, used=used)
+        turn.corrected = look.text
+        if not (turn.trouble and turn.trouble.waiting):
+            turn.trouble = look.trouble or turn.trouble
         return self._finish(turn, reason, self._calls - before)
 
     def _finish(self, turn: Turn, reason: str, calls: int) -> None:
@@ -201,37 +209,31 @@ class AcpConversation(Conversation):
         if not self._ended:
             self._events.put_nowait(turn.ended(reason, calls))
 
-    async def _watch_journal(self, turn: Turn) -> None:
+    async def _watch_journal(self, turn: Turn, retries: Retries) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            await self._look(turn, final=False)
-            if turn.trouble is not None and not turn.cancelled:
-                self._spawn(self._cancel(turn))
-                return
+            trouble = (await self._look(final=False)).trouble
+            if trouble is None or not trouble.waiting or turn.cancelled:
+                continue
+            line, turn.trouble = retries.take(trouble, time.time())
+            if line:
+                self._events.put_nowait(turn.note(line))
+            if turn.trouble is not None:
+                return self._spawn(self._cancel(turn))
 
-    async def _begin_journal(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            await asyncio.to_thread(self._journal.begin)
-
-    async def _look(self, turn: Turn, *, final: bool, used: Usage | None = None) -> None:
+    async def _look(self, *, final: bool, used: Usage | None = None) -> Look:
         look = await asyncio.to_thread(self._peek, final)
         self._calls = max(self._calls, look.calls)
-        self._report_usage(look.usage or used)
-        # Records say more than the words that came over the protocol: they have the status. But what the
-        # turn was interrupted for stays.
-        if look.trouble is not None and not (turn.trouble and turn.trouble.waiting):
-            turn.trouble = look.trouble
+        if (usage := look.usage or used) is not None and usage != self._usage:
+            self._usage = usage
+            self._events.put_nowait(usage)
+        return look
 
     def _peek(self, final: bool) -> Look:
         try:
             return self._journal.look(final)
         except (OSError, ValueError):
             return Look()  # records are a help; a conversation goes on without them
-
-    def _report_usage(self, usage: Usage | None) -> None:
-        if usage is not None and usage != self._usage:
-            self._usage = usage
-            self._events.put_nowait(usage)
 
     async def _cancel(self, turn: Turn) -> None:
         """Until it is over: a cancel that comes before the agent has begun with the prompt is lost in some."""

@@ -7,28 +7,21 @@ import msgspec
 from cis_provider.runtimes.acp.trouble import Trouble
 from cis_provider.runtimes.events import Usage
 
-#: Seconds. A program that would sleep longer before it asks its provider again is interrupted: waiting
-#: can be done without its process.
-LONG_WAIT = 60.0
-
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """
     What is known now.
 
-    :param trouble: Of the turn that runs, or ran last.
+    :param trouble: Of the turn that runs, or ran last. ``waiting``: it runs on, the program tries again.
     :param usage: Totals since the program started; ``None``: it does not say.
     :param calls: Model calls since the program started; 0: it does not say.
+    :param text: The final text, where pieces of failed tries came before it; ``None``: as the protocol told it.
     """
 
     trouble: Trouble | None = None
     usage: Usage | None = None
     calls: int = 0
-
-
-def sleeps_too_long(trouble: Trouble, now: float) -> bool:
-    """Whether a program that waits for its provider is to be interrupted: it would wait long, or for nothing."""
-    return trouble.waiting and (trouble.error_class == "quota" or trouble.retry_at - now >= LONG_WAIT)
+    text: str | None = None
 
 
 class Journal:

@@ -15,12 +15,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cis_provider.runtimes.acp.journal import Journal, Look, sleeps_too_long
+from cis_provider.runtimes.acp.journal import Journal, Look
 from cis_provider.runtimes.acp.trouble import Trouble, error_class, retry_time
 from cis_provider.runtimes.events import Usage
 
 #: Seconds that the end of a turn may come later in the file than over the protocol; it takes some ms.
 _LATE = 1.5
+
+#: What stands in the lines that are read; others may be long.
+_MARKS = (b'"turn.', b'"usage.record"', b'"step.begin"', b'"step.end"', b'"content.part"')
 
 _INPUT = ("inputOther", "inputCacheRead", "inputCacheCreation")
 
@@ -41,12 +44,15 @@ class KimiJournal(Journal):
         self._calls = 0
         self._trouble: Trouble | None = None
         self._over = False
+        self._failing_since = 0.0
+        self._said: list[str] = []
+        self._retried = False
 
     def begin(self) -> None:
         if not self._known:  # what an earlier process used is not this one's
             self._offsets = {path: path.stat().st_size for path in self._files()}
             self._known = True
-        self._trouble, self._over = None, False
+        self._trouble, self._over, self._retried = None, False, False
 
     def look(self, final: bool) -> Look:
         deadline = time.monotonic() + _LATE
@@ -55,9 +61,14 @@ class KimiJournal(Journal):
             time.sleep(0.02)
             self._read()
         trouble = self._trouble
-        if trouble and trouble.waiting and (final or not sleeps_too_long(trouble, time.time())):
+        if trouble and trouble.waiting and final:
             trouble = None
-        return Look(trouble=trouble, usage=self._usage if self._calls else None, calls=self._calls)
+        return Look(
+            trouble=trouble,
+            usage=self._usage if self._calls else None,
+            calls=self._calls,
+            text="".join(self._said).strip() if self._retried else None,
+        )
 
     def _read(self) -> None:
         for path in self._files():
@@ -74,7 +85,7 @@ class KimiJournal(Journal):
         whole, _, _ = data.rpartition(b"\n")
         self._offsets[path] = self._offsets.get(path, 0) + len(whole) + bool(whole)
         for line in whole.split(b"\n"):
-            if b'"turn.' in line or b'"usage.record"' in line:
+            if any(mark in line for mark in _MARKS):
                 with contextlib.suppress(ValueError):
                     record = json.loads(line)
                     if isinstance(record, dict):
@@ -86,11 +97,24 @@ class KimiJournal(Journal):
                 self._count(record.get("usage") or {})
             case "turn.prompt" if main:
                 self._trouble, self._over = None, False
+            case "context.append_loop_event" if main:
+                self._step(record.get("event") or {})
             case "turn.step.retrying" if main:
-                self._trouble = _waiting(record)
+                self._retried = True
+                self._trouble = self._waiting(record)
             case "turn.ended" if main:
                 self._over = True
                 self._trouble = _failure(record) if record.get("reason") == "failed" else None
+
+    def _step(self, event: dict[str, Any]) -> None:
+        """What it says in the step that runs. Over the protocol, the words of one that failed stay."""
+        match event.get("type"):
+            case "step.begin":
+                self._said.clear()
+            case "step.end" if event.get("finishReason") == "error":
+                self._said.clear()
+            case "content.part" if (part := event.get("part") or {}).get("type") == "text":
+                self._said.append(str(part.get("text") or ""))
 
     def _count(self, used: dict[str, Any]) -> None:
         self._calls += 1
@@ -100,15 +124,19 @@ class KimiJournal(Journal):
             cached_tokens=self._usage.cached_tokens + int(used.get("inputCacheRead") or 0),
         )
 
-
-def _waiting(record: dict[str, Any]) -> Trouble:
-    message, status = str(record.get("errorMessage") or ""), int(record.get("statusCode") or 0)
-    return Trouble(
-        error=message,
-        error_class=error_class(message, status),
-        retry_at=(float(record.get("time") or 0) + float(record.get("delayMs") or 0)) / 1000,
-        waiting=True,
-    )
+    def _waiting(self, record: dict[str, Any]) -> Trouble:
+        message, status = str(record.get("errorMessage") or ""), int(record.get("statusCode") or 0)
+        tries, failed = int(record.get("failedAttempt") or 1), float(record.get("time") or 0) / 1000
+        if tries == 1 or not self._failing_since:
+            self._failing_since = failed
+        return Trouble(
+            error=message,
+            error_class=error_class(message, status),
+            retry_at=failed + float(record.get("delayMs") or 0) / 1000,
+            waiting=True,
+            tries=tries,
+            since=self._failing_since,
+        )
 
 
 def _failure(record: dict[str, Any]) -> Trouble:

@@ -8,18 +8,21 @@ the provider of an hour looks like a model that thinks.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import msgspec
-
-from cis_provider.runtimes.acp.journal import LONG_WAIT, Journal, Look, sleeps_too_long
+from cis_provider.runtimes.acp.journal import Journal, Look
 from cis_provider.runtimes.acp.opencode_server import OpenCodeServer
 from cis_provider.runtimes.acp.trouble import Trouble, error_class, retry_time
 from cis_provider.runtimes.events import ErrorClass, Usage
 
 #: Messages that one look reads: while a turn runs, and after it.
 _SOME, _MANY = 10, 200
+
+#: Reasons of an answer's end after which it asks the model again; with a tool's result, if it called one.
+_NO_END = ("unknown", "tool-calls", None)
+#: How many such answers, one after the other, are no accident.
+_LOOP = 3
 
 _BY_NAME: dict[str, ErrorClass] = {"ProviderAuthError": "login", "ContextOverflowError": "permanent"}
 
@@ -33,13 +36,17 @@ class OpenCodeJournal(Journal):
         self._since = time.time()
         self._turn_since = self._since
         self._used: dict[str, Usage] = {}
+        self._failing: _Failing | None = None
+        self._unended: dict[str, float] = {}
 
     def begin(self) -> None:
+        self._failing = None
+        self._unended.clear()
         self._turn_since = int(time.time() * 1000) / 1000  # its own times have no more than that
 
     def look(self, final: bool) -> Look:
         messages = self._server.get(f"/session/{self._session}/message?limit={_MANY if final else _SOME}")
-        trouble = None
+        trouble, text = None, None
         for message in messages if isinstance(messages, list) else []:
             info = message.get("info") or {}
             created = float((info.get("time") or {}).get("created") or 0) / 1000
@@ -47,23 +54,71 @@ class OpenCodeJournal(Journal):
                 continue
             self._used[str(info.get("id"))] = _usage(info)
             if created >= self._turn_since:
-                trouble = _failure(info, time.time())
-        if not final:
-            trouble = self._retry()
+                trouble, text = _failure(info, time.time()), _text(message.get("parts") or [])
+                self._count_unended(info, message.get("parts") or [])
         calls = sum(1 for used in self._used.values() if used.output_tokens)
-        return Look(trouble=trouble, usage=_total(list(self._used.values())) if calls else None, calls=calls)
+        if not final:
+            trouble = self._retry(calls) or self._loop()
+        usage = _total(list(self._used.values())) if calls else None
+        return Look(trouble=trouble, usage=usage, calls=calls, text=text)
 
-    def _retry(self) -> Trouble | None:
+    def _count_unended(self, info: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+        """Answers without a word of why they end (a web page of a proxy, say): it asks again, without a pause."""
+        ended = float((info.get("time") or {}).get("completed") or 0) / 1000
+        if ended and (info.get("finish") not in _NO_END or any(part.get("type") == "tool" for part in parts)):
+            self._unended.clear()
+        elif ended:
+            self._unended.setdefault(str(info.get("id")), ended)
+
+    def _loop(self) -> Trouble | None:
+        if len(self._unended) < _LOOP:
+            return None
+        return Trouble(
+            error="the model's answers are empty, or break off without a reason",
+            error_class="transient",
+            waiting=True,
+            tries=len(self._unended),
+            since=min(self._unended.values()),
+        )
+
+    def _retry(self, calls: int) -> Trouble | None:
         status = (self._server.get("/session/status") or {}).get(self._session) or {}
         if status.get("type") != "retry":
             return None
         message, again = str(status.get("message") or ""), float(status.get("next") or 0) / 1000
-        trouble = Trouble(error=message, error_class=error_class(message), retry_at=again, waiting=True)
-        if not sleeps_too_long(trouble, time.time()):
-            return None
-        if trouble.error_class == "quota" and again - time.time() < LONG_WAIT:
-            return msgspec.structs.replace(trouble, retry_at=0.0)  # its own next try, not the reset
-        return trouble
+        failing = _Failing(
+            tries=int(status.get("attempt") or 1), retry_at=again, calls=calls, since=time.time()
+        )
+        self._failing = failing.following(self._failing)
+        return Trouble(
+            error=message,
+            error_class=error_class(message),
+            retry_at=again,
+            waiting=True,
+            tries=failing.tries,
+            since=self._failing.since,
+        )
+
+
+class _Failing(NamedTuple):
+    """
+    A state of its tries of one call; it counts them, and does not say when they began.
+
+    :param calls: That have gone well by now.
+    :param since: When it was seen, at first.
+    """
+
+    tries: int
+    retry_at: float
+    calls: int
+    since: float
+
+    def following(self, before: _Failing | None) -> _Failing:
+        """This, with the time at which the first of its tries was seen to have failed."""
+        if before is None or before.calls != self.calls:
+            return self
+        same = (self.tries, self.retry_at) == (before.tries, before.retry_at)
+        return self._replace(since=before.since) if same or self.tries > before.tries else self
 
 
 def _usage(info: dict[str, Any]) -> Usage:
@@ -76,6 +131,15 @@ def _usage(info: dict[str, Any]) -> Usage:
         cached_tokens=read,
         cost_usd=float(info["cost"]) if info.get("cost") else None,  # 0: it knows no price
     )
+
+
+def _text(parts: list[dict[str, Any]]) -> str | None:
+    """What the last try said, if a message took several; over the protocol all of them were told."""
+    tries = [number for number, part in enumerate(parts) if part.get("type") == "step-start"]
+    if len(tries) < 2:
+        return None
+    said = [str(part.get("text") or "") for part in parts[tries[-1] :] if part.get("type") == "text"]
+    return "".join(said).strip()
 
 
 def _total(used: list[Usage]) -> Usage:

@@ -8,6 +8,7 @@ from cis_provider.errors import PermanentAgentError
 from cis_provider.model.options import PermissionPolicy
 from cis_provider.runtimes.acp.conversation import AcpConversation
 from cis_provider.runtimes.acp.journal import Journal
+from cis_provider.runtimes.acp.retries import PATIENCE
 from cis_provider.runtimes.acp.side_door import SideDoor
 from cis_provider.runtimes.base import Conversation, ConversationRuntime, Launch, Setting
 from cis_provider.runtimes.process import find_program
@@ -69,6 +70,10 @@ class AcpRuntime(ConversationRuntime):
     def limit(self, setting: Setting) -> int:
         """Bytes of UTF-8 that it takes as one prompt with this setting; 0: no limit that we know."""
         return self.prompt_limit
+
+    def retry_patience(self, setting: Setting) -> float:
+        """Seconds that the program's own tries of a failed call may take, where its journal tells of them."""
+        return float(setting.options.config.get("retry_patience", PATIENCE))
 
     def is_notice(self, text: str) -> bool:
         """Whether a piece of the agent's text is its program's, about itself, and so no part of the answer."""

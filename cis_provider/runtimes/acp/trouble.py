@@ -17,13 +17,17 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     What went wrong.
 
     :param retry_at: When a limit ends, seconds since the epoch; 0: it does not say.
-    :param waiting: The program is still at it: it tries again by itself at ``retry_at``.
+    :param waiting: The program is still at it: it tries again by itself at ``retry_at``, or at once (0).
+    :param tries: How many have failed without a success between them, where it is still at it.
+    :param since: When the first of them failed, seconds since the epoch.
     """
 
     error: str
     error_class: ErrorClass
     retry_at: float = 0.0
     waiting: bool = False
+    tries: int = 0
+    since: float = 0.0
 
 
 _QUOTA = re.compile(

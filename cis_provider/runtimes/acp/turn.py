@@ -25,7 +25,10 @@ class Turn:
         self.denied: list[str] = []
         self.cancelled = False
         self.trouble: Trouble | None = None
+        #: The final text, if what came over the protocol is more than that.
+        self.corrected: str | None = None
         self._text: list[str] = []
+        self._mid_line = False
 
     def take(self, update: dict[str, Any]) -> Event | None:
         """The event of a ``session/update``; ``None``: nothing that is told."""
@@ -38,6 +41,7 @@ class Turn:
             before = self.tools[name].event() if known else None
             after = self.tool(update).event()
             if not known:
+                self._mid_line = False
                 self._text.clear()  # what it said before a tool call is no answer
             # Some report every word of a call's arguments as they come.
             return None if before is not None and _same(before, after) else after
@@ -53,7 +57,12 @@ class Turn:
     @property
     def text(self) -> str:
         """What it said after its last tool call."""
-        return "".join(self._text).strip()
+        return "".join(self._text).strip() if self.corrected is None else self.corrected
+
+    def note(self, line: str) -> Output:
+        """A line of its own for whoever reads along; no part of the answer."""
+        start, self._mid_line = "\n" if self._mid_line else "", False
+        return Output(text=f"{start}{line}\n")
 
     def ended(self, stop_reason: str, calls: int = 0) -> TurnEnded:
         """
@@ -85,6 +94,7 @@ class Turn:
         thought = thought or self._is_notice(text)
         if text and not thought:
             self._text.append(text)
+            self._mid_line = not text.endswith("\n")
         return Output(text=text, thought=thought) if text else None
 
 
