@@ -19,7 +19,9 @@ from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cis_provider.api.forms import write_form
+from cis_provider.api import forms
+from cis_provider.api.approvers import Approver
+from cis_provider.api.forms import look_again_for_strangers, write_form
 from cis_provider.interventions import interventions
 from cis_provider.listeners.interventions import bring_back
 from cis_provider.operators.agent import AgentOperator
@@ -39,7 +41,7 @@ def airflows_session(engine, monkeypatch):
             session.commit()
 
     monkeypatch.setattr("airflow.utils.session.create_session", create_session)
-    monkeypatch.setattr("airflow.api_fastapi.app.get_auth_manager", lambda: None)
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "ann:admin,bob:op")
 
 
 @pytest.fixture
@@ -121,6 +123,57 @@ def test_a_form_gets_the_text_of_now_and_no_answer_of_before(run) -> None:
         assert (form.subject, form.body, form.options) == ("second", "second", ["Allow (2)"])
         assert (form.responded_at, form.responded_by, form.chosen_options) == (None, None, None)
         assert form.assigned_users == [{"id": "bob", "name": "bob"}]
+
+
+def test_a_form_names_those_whom_airflow_does_not_know_and_finds_them_when_they_are_there(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {"ann": "1"}
+
+    def looked_up(session, names):
+        return [Approver(name, numbers.get(name, f"unknown:{name}"), name in numbers) for name in names]
+
+    monkeypatch.setattr(forms, "approvers", looked_up)
+    ti_id = set_task(run, ASKS, "running", started=0)
+    with Session(run) as session:
+        session.add(HITLDetail(ti_id=ti_id, options=["x"], subject="s"))
+        session.commit()
+    users = [{"id": name, "name": name} for name in ("ann", "carol")]
+    told = write_form(ti_id, {"subject": "s", "body": "b", "options": ["x"], "assigned_users": users})
+    assert told == [{"id": "1", "name": "ann"}, {"id": "unknown:carol", "name": "carol"}]
+    look_again_for_strangers("d", "r", ASKS, -1)
+    with Session(run) as session:
+        form = session.get(HITLDetail, ti_id)
+        assert form is not None
+        assert form.assignees == told
+        assert form.body is not None
+        assert form.body.startswith(
+            "> **Airflow has no active user `carol` (`approvers` or `escalate_to` of `a`)."
+        )
+        assert form.body.endswith("\n\nb")
+    numbers["carol"] = "2"
+    look_again_for_strangers("d", "r", "another", -1)
+    look_again_for_strangers("d", "r", ASKS, -1)
+    with Session(run) as session:
+        form = session.get(HITLDetail, ti_id)
+        assert form is not None
+        assert form.assignees == [{"id": "1", "name": "ann"}, {"id": "2", "name": "carol"}]
+
+
+def test_where_airflow_writes_the_question_itself_approvers_still_get_their_ids(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "is_needed", lambda version: False)
+    ti_id = set_task(run, ASKS, "running", started=0)
+    with Session(run) as session:
+        session.add(HITLDetail(ti_id=ti_id, options=["x"], subject="theirs"))
+        session.commit()
+    users = [{"id": "bob", "name": "bob"}]
+    write_form(ti_id, {"subject": "ours", "options": ["y"], "assigned_users": users})
+    with Session(run) as session:
+        form = session.get(HITLDetail, ti_id)
+        assert form is not None
+        assert (form.subject, form.options, form.assignees) == ("theirs", ["x"], users)
 
 
 def test_a_form_of_somebody_elses_task_is_left_alone(run) -> None:

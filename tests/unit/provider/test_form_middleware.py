@@ -1,15 +1,14 @@
-"""The middleware that gives a second question its own text."""
+"""The middleware that gives a second question its own text, and approvers their ids."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cis_provider.api.forms import LIMIT, FormMiddleware, by_id, is_needed
+from cis_provider.api.forms import LIMIT, FormMiddleware, is_needed
 
 TI = uuid.uuid4()
 FORM = {"subject": "second", "options": ["Allow (2)"]}
@@ -29,8 +28,10 @@ class App:
             self.read += message.get("body", b"")
             more = message.get("more_body", False)
         self.events.append("committed")
-        await send({"type": "http.response.start", "status": self.status, "headers": []})
-        await send({"type": "http.response.body", "body": b"{}"})
+        headers = [(b"content-length", b"2"), (b"x-kept", b"1")]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{"})
+        await send({"type": "http.response.body", "body": b"}"})
 
 
 class Client:
@@ -40,12 +41,22 @@ class Client:
         self.events: list[str] = []
         self.written: list[tuple[uuid.UUID, Any]] = []
         self.fails = False
+        self.users: list[dict[str, str]] = []
+        self.looked_up: list[tuple[str, str, str, int]] = []
+        self.headers: list[tuple[bytes, bytes]] = []
 
-    def write(self, ti_id: uuid.UUID, form: Any) -> None:
+    def write(self, ti_id: uuid.UUID, form: Any) -> list[dict[str, str]]:
         self.events.append("written")
         if self.fails:
             raise OSError("no database")
         self.written.append((ti_id, form))
+        return self.users
+
+    def look_again(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+        self.events.append("looked up")
+        if self.fails:
+            raise OSError("no database")
+        self.looked_up.append((dag_id, run_id, task_id, map_index))
 
     async def post(
         self, path: str, body: bytes, status: int = 201, method: str = "POST"
@@ -66,9 +77,10 @@ class Client:
             sent.append(message)
 
         scope = {"type": "http", "method": method, "path": path}
-        await FormMiddleware(app, self.write)(scope, receive, send)
+        await FormMiddleware(app, self.write, self.look_again)(scope, receive, send)
         assert app.read == body
-        return sent[0]["status"], sent[1]["body"]
+        self.headers = sent[0]["headers"]
+        return sent[0]["status"], b"".join(one["body"] for one in sent[1:])
 
 
 @pytest.fixture
@@ -79,7 +91,7 @@ def client() -> Client:
 async def test_a_form_is_written_after_airflow_has_and_before_the_task_goes_on(client: Client) -> None:
     assert await client.post(f"/execution/hitlDetails/{TI}", json.dumps(FORM).encode()) == (201, b"{}")
     assert client.written == [(TI, FORM)]
-    assert client.events == ["committed", "written", "answered", "answered"]
+    assert client.events == ["committed", "written", "answered", "answered", "answered"]
 
 
 async def test_what_airflow_refuses_is_left_alone(client: Client) -> None:
@@ -115,8 +127,24 @@ def test_it_is_needed_until_airflow_does_so_itself() -> None:
     ]
 
 
-def test_approvers_are_known_by_what_the_auth_manager_calls_them() -> None:
-    users = [{"id": "ann", "name": "ann"}, {"id": "gone", "name": "gone"}]
-    assert by_id(users, None) == users
-    known = {"ann": SimpleNamespace(id=7)}
-    assert by_id(users, known.get) == [{"id": "7", "name": "ann"}, users[1]]
+async def test_the_task_is_told_who_may_answer_and_who_is_unknown(client: Client) -> None:
+    client.users = [{"id": "2", "name": "ann"}, {"id": "unknown:bob", "name": "bob"}]
+    status, body = await client.post(f"/execution/hitlDetails/{TI}", json.dumps(FORM).encode())
+    assert (status, json.loads(body)) == (201, {"assigned_users": client.users})
+    assert client.headers == [(b"x-kept", b"1"), (b"content-length", str(len(body)).encode())]
+
+
+FILLED_IN = "/api/v2/dags/d/dagRuns/manual__1:00+00:00/taskInstances/interventions.a/-1/hitlDetails"
+
+
+async def test_unknown_users_are_looked_up_again_before_airflow_judges_an_answer(client: Client) -> None:
+    await client.post(FILLED_IN, b"{}", status=200, method="PATCH")
+    assert client.looked_up == [("d", "manual__1:00+00:00", "interventions.a", -1)]
+    assert client.events[:2] == ["looked up", "committed"]
+    await client.post(FILLED_IN, b"", status=200, method="GET")
+    assert len(client.looked_up) == 1
+
+
+async def test_an_answer_passes_though_nobody_can_be_looked_up(client: Client) -> None:
+    client.fails = True
+    assert (await client.post(FILLED_IN, b"{}", status=200, method="PATCH"))[0] == 200

@@ -34,7 +34,7 @@ class Place:
             dag_id="d", run_id="r", task_id="ask", map_index=-1, try_number=1, max_tries=20, id="id"
         )
         self.ti.xcom_push = lambda key, value: self.pushed.append(value)
-        self.context: Any = {"ti": self.ti, "task_state_store": Memory()}
+        self.context: Any = {"ti": self.ti, "task_state_store": Memory(), "task": None}
         self.error: Exception | None = None
         monkeypatch.setattr(desk, "show_form", lambda ti, **form: self.forms.append(form))
         monkeypatch.setattr(ContextStore, "default", lambda: self)

@@ -1,0 +1,83 @@
+"""Forms on their way to Airflow, and what comes back: who of its approvers is unknown."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.api.datamodels._generated import HITLDetailRequest
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
+
+from cis_provider.sensors.desk import ask
+from cis_provider.sensors.strangers import in_form
+
+TI = SimpleNamespace(id=uuid.uuid4(), task_id="ship")
+
+
+class Supervisor:
+    """Answers as Airflow's does when the middleware of the api-server knows some of the users."""
+
+    def __init__(self, *known: str) -> None:
+        self.known = known
+        self.forms: list[Any] = []
+
+    def send(self, message: Any) -> Any:
+        assert isinstance(message, CreateHITLDetailPayload)
+        self.forms.append(message)
+        users = [
+            {"id": "7" if user.name in self.known else f"unknown:{user.name}", "name": user.name}
+            for user in message.assigned_users or ()
+        ]
+        shown = {**message.model_dump(exclude={"type"}), "assigned_users": users}
+        return HITLDetailRequestResult.from_api_response(HITLDetailRequest.model_validate(shown))
+
+
+def asked(
+    monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor, users: list[str], **task: Any
+) -> CreateHITLDetailPayload:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    context: Any = {"ti": TI, "task": SimpleNamespace(**task)}
+    form: dict[str, Any] = {"subject": "Ship?", "body": "", "options": ["Yes"], "words": "why"}
+    ask(context, logging.getLogger("asks"), users=users, **form)
+    [sent] = supervisor.forms
+    assert sent.ti_id == TI.id
+    return sent
+
+
+def test_an_approver_whom_airflow_does_not_know_is_named_with_the_key_and_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = asked(
+        monkeypatch, Supervisor("ann"), ["ann", "bob", "carol"], agent="fix", approvers=["ann", "bob"]
+    )
+    assert [user.name for user in sent.assigned_users or ()] == ["ann", "bob", "carol"]
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.message.startswith(
+        "Airflow has no active user 'bob' (approvers of fix) or 'carol' (escalate_to of fix). Add the user"
+    )
+
+
+def test_a_form_that_nobody_may_answer_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked(monkeypatch, Supervisor(), ["bob"], approvers=["bob"])
+    assert "'bob' (approvers of ship), and nobody else may answer this form. Add" in caplog.text
+    said = in_form(["bob"], "ship", nobody=True)
+    assert said.startswith(
+        "> **Airflow has no active user `bob` (`approvers` or `escalate_to` of `ship`), and nobody"
+    )
+
+
+@pytest.mark.parametrize("users", [[], ["ann"]])
+def test_nothing_is_said_of_whom_airflow_knows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, users: list[str]
+) -> None:
+    sent = asked(monkeypatch, Supervisor("ann"), users, approvers=users)
+    assert sent.params is not None
+    assert sent.params["answer"]["schema"]["format"] == "multiline"
+    assert caplog.records == []
