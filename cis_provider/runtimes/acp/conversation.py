@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks into a program's own records while a turn runs.
 _LOOK_EVERY = 2.0
-
 _CANCEL_EVERY = 2.0
 
 
