@@ -182,6 +182,18 @@ class CursorIn:
 
 
 @dataclass(frozen=True)
+class Full:
+    """A region's last line goes across the screen, but for a blank at its end: the cursor is below what it asks."""
+
+    region: str
+
+    def check(self, scene: Scene) -> str | None:
+        lines = scene.regions.named(self.region)
+        full = bool(lines) and lines[-1].start + len(lines[-1].text) >= scene.frame.columns - 1
+        return "" if full else None
+
+
+@dataclass(frozen=True)
 class Alternate:
     """The program uses the alternate screen, or does not."""
 

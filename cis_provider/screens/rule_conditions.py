@@ -16,7 +16,7 @@ _EVIDENCE = (found.Matches, found.Flat, found.Title, found.Notified, found.Hande
 
 _LOOKS = {look.name.lower(): look for look in Look if look.name}
 _KEYS = (
-    "in", "match", "flat", "without", "all", "any", "not", "title", "notified", "cursor", "cursor_in",
+    "in", "match", "flat", "without", "all", "any", "not", "title", "notified", "cursor", "cursor_in", "full",
     "alternate", "handed_back", "bell", "quiet_for", "look", "fg", "bg",
 )  # fmt: skip
 
@@ -70,6 +70,10 @@ def _condition(place: Place, spec: Any, regions: list[str], region: str) -> Cond
             parts.append(make(place.at(key), given[key]))
     if "cursor_in" in given:
         parts.append(found.CursorIn(place.at("cursor_in").one_of(given["cursor_in"], regions)))
+    if "full" in given and not place.at("full").flag(given["full"]):
+        raise place.at("full").error("it can only be true: leave it out")
+    if "full" in given:
+        parts.append(found.Full(region))
     if not parts:
         raise place.error("a condition is needed")
     return parts[0] if len(parts) == 1 else found.All(tuple(parts))

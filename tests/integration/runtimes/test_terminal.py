@@ -18,7 +18,7 @@ from cis_provider.model.blockage import Answer, BlockageKind
 from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.base import Conversation, Setting
 from cis_provider.runtimes.events import Blocked, Ended, Event, Output, Started, TurnEnded, Unblocked
-from cis_provider.runtimes.terminal import TerminalRuntime, interactive
+from cis_provider.runtimes.terminal import TerminalRuntime, interactive, waiting
 from cis_provider.runtimes.terminal.program import ProgramConversation
 from cis_provider.screens.rule_files import rule_book
 from cis_provider.testing import fake_tui
@@ -314,12 +314,18 @@ async def test_two_questions_in_a_row_are_two_blockages(opened):
         assert (await talk.until(TurnEnded)).text.endswith("yn")
 
 
-async def test_a_program_that_is_slow_to_take_the_enter_is_not_asked_again(opened):
-    """It echoes the key by itself, as readline does, and is busy before it reads on."""
-    script = """
+@pytest.mark.parametrize("lines_above", [0, 60], ids=["above", "at the bottom"])
+@pytest.mark.parametrize("slow", ["sleep 1.5; IFS= read -r rest; echo", "IFS= read -r rest; echo; sleep 1.5"])
+async def test_a_program_that_is_slow_to_take_an_answer_is_not_asked_again(
+    opened, monkeypatch, slow, lines_above
+):
+    """It echoes the key by itself, as readline does, and is busy before it takes Enter, or before it says a word."""
+    monkeypatch.setattr(waiting, "_ANSWERED", 0.2)
+    script = f"""
         stty -icanon -echo
-        printf 'Run shell command? (Y)es/(N)o [Yes]: '; IFS= read -rn1 key; printf %s "$key"; sleep 1.5
-        IFS= read -r rest; echo; echo "you said $key"
+        seq {lines_above}
+        printf 'Run shell command? (Y)es/(N)o [Yes]: '; IFS= read -rn1 key; printf %s "$key"; {slow}
+        echo "you said $key"
     """
     async with opened("bash", "-c", script, book="aider") as talk:
         await talk.conversation.send("go")
