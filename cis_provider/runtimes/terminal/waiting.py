@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from cis_provider.errors import InvalidAnswer, StaleAnswer
@@ -22,8 +22,9 @@ from cis_provider.screens.watcher import Judgement
 _LOOKS = 2
 #: Lines of the screen that a blockage shows.
 _DETAIL_LINES = 30
-#: Seconds after an answer in which a program that did nothing since, but show what was typed, is not asked again.
-_ANSWERED = 3.0
+#: Seconds after an answer in which a program that did nothing since is not asked again, and the same for one that
+#: shows what was typed: it will take it when it comes to it, on a busy machine after many seconds.
+_ANSWERED, _ECHOED = 3.0, 30.0
 
 #: Ids of the lines of a menu, and seconds in which its marker must get to one.
 _CHOICE, _MOVED = "choice-", 2.0
@@ -58,7 +59,7 @@ class ScreenWaiting:
         self._seen: tuple[str, str] | None = None
         self._looks = 0
         self._answered_at = 0.0
-        self._answered_on: tuple[list[str], str] | None = None
+        self._answered_on: Frame | None = None
         self._menu: Menu | None = None
         self._pressing = False
         #: Titles of what was denied since the caller cleared it.
@@ -161,16 +162,16 @@ class ScreenWaiting:
         return free
 
     def _answered(self, stage: Stage) -> None:
-        self._answered_on = _around_cursor(stage.screen.frame())
+        self._answered_on = stage.screen.frame()
         self._answered_at = time.monotonic()
         self._seen, self._looks = None, 0
 
     def _just_answered(self, stage: Stage) -> bool:
-        if self._answered_on is None or time.monotonic() - self._answered_at >= _ANSWERED:
+        passed = time.monotonic() - self._answered_at
+        if self._answered_on is None or passed >= _ECHOED:
             return False
-        # A program that echoes keys by itself may be slow to take the Enter that follows them.
-        others, line = _around_cursor(stage.screen.frame())
-        return others == self._answered_on[0] and line.startswith(self._answered_on[1])
+        typed = _typed(self._answered_on, stage.screen.frame())
+        return typed is not None and (bool(typed) or passed < _ANSWERED)
 
     def _ask(self, judgement: Judgement, title: str, shown: list[str]) -> None:
         self._count += 1
@@ -201,10 +202,23 @@ class ScreenWaiting:
         self._emit(Unblocked(number=number, how=how))
 
 
-def _around_cursor(frame: Frame) -> tuple[list[str], str]:
-    """The lines that the cursor is not in, and the one it is in."""
-    lines, row = frame.lines, frame.cursor_row
-    return [*lines[:row], *lines[row + 1 :]], lines[row]
+def _typed(before: Frame, now: Frame) -> str | None:
+    """
+    What stands behind the cursor of an earlier screen now; ``None``: more has changed than that. A program that
+    echoes keys by itself may be slow to take the Enter that follows them, or to say a word after it.
+    """
+    row, line = before.cursor_row, before.lines[before.cursor_row]
+    for scrolled in (0, 1):
+        at = row - scrolled
+        same = at >= 0 and [*now.lines[:at]] == [*before.lines[scrolled:row]]
+        rest = _text(now.lines[at + 1 :]) == _text(before.lines[row + 1 :])
+        if same and rest and now.lines[at].startswith(line.rstrip()):
+            return now.lines[at].removeprefix(line.rstrip()).strip()
+    return None
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(lines).rstrip()
 
 
 def _choices(found: Menu | None) -> tuple[Option, ...]:
