@@ -12,7 +12,7 @@ from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.model.patterns import matches
 
 #: Ids of the options that a worker offers where the agent has none of its own.
-RETRY, NOW, STOP, NUDGE, WAIT, MORE = "retry", "now", "stop", "nudge", "wait", "more"
+RETRY, NOW, STOP, NUDGE, WAIT, MORE, GO_ON = "retry", "now", "stop", "nudge", "wait", "more", "go-on"
 
 _NOBODY = "Nobody was there to answer in time."
 

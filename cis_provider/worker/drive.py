@@ -142,22 +142,35 @@ class Drive:
         self._patience.spend(past.asker.worked)
         if limit := next((one for one in past.open.values() if one.kind in ENDS_BY_ITSELF), None):
             await self._pauses.rest_until(limit.kind, limit.title, limit.until)
-        if not past.open or not past.asker.conversation_id:
+        if not (past.open or past.taken) or not past.asker.conversation_id:
             kept = conversations.recall_for(self._work.request, self._work.session_id)
             return await self._place.begin(kept)
         log.info("session %s goes on: its worker was lost while it waited", self._work.session_id)
         self._place.take_over(past.asker.agent_type, past.asker.conversation_id)
-        return await self._place.reopened(wording.go_on_after_loss())
+        return await self._place.reopened(
+            wording.go_on_after_human() if past.taken else wording.go_on_after_loss()
+        )
 
     async def _step(self, prompt: str) -> Outcome | str:
         """One turn, and what follows from it: the end, or the next prompt."""
         try:
-            return await self._worked(prompt)
+            return await self._left_alone() or await self._worked(prompt)
         except HumanWanted:
             prompt = await self._seat.taken()
             # A budget that was asked about is reached still: it is asked about again.
             self._patience.renew_budget()
             return prompt
+
+    async def _left_alone(self) -> Outcome | None:
+        """What a human had begun at the terminal when the worker was lost is not gone on with blindly."""
+        name, self.questions.past.taken = self.questions.past.taken, ""
+        if not name:
+            return None
+        answer = await self._pauses.left_alone(name)
+        if answer.option == deciding.STOP:
+            return _stopped(answer, f"the worker died while {name} had the agent's terminal")
+        self.questions.handed_back()
+        return None
 
     async def _worked(self, prompt: str) -> Outcome | str:
         unsent = ""

@@ -9,6 +9,7 @@ gone reads here what its agent was waiting for.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,13 +57,15 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     One step.
 
     :param step: ``asked``: a blockage opened. ``answering``: an answer is about to be delivered. ``refused``: it
-        was not taken, the blockage waits on. ``settled``: it is over.
+        was not taken, the blockage waits on. ``settled``: it is over. ``taken``: a human has the conversation, in
+        the program's own interface. ``handed back``: no more.
     :param answer_id: Of the answer in question.
-    :param asker: For ``asked`` and ``settled``: who asked, as of then.
+    :param by: Who answers, or has the conversation.
+    :param asker: For ``asked``, ``settled`` and ``taken``: who asked, as of then.
     """
 
-    step: Literal["asked", "answering", "refused", "settled"]
-    number: int
+    step: Literal["asked", "answering", "refused", "settled", "taken", "handed back"]
+    number: int = 0
     answer_id: str = ""
     by: str = ""
     blockage: Blockage | None = None
@@ -78,6 +81,7 @@ class Past(msgspec.Struct, kw_only=True):
     :param open: Blockages that were not over.
     :param delivered: Ids of answers that reached the agent.
     :param answering: Numbers of those for which an answer was on its way.
+    :param taken: Who had the conversation; empty: the agent.
     """
 
     last: int = 0
@@ -85,16 +89,17 @@ class Past(msgspec.Struct, kw_only=True):
     open: dict[int, Blockage] = {}
     delivered: set[str] = set()
     answering: set[int] = set()
+    taken: str = ""
     asker: Asker = Asker()
 
     @property
     def only_waited(self) -> bool:
         """
-        Whether it waited for something, and can go on: in its conversation, or, where there is none, with its
-        first prompt, since no program was at work.
+        Whether it waited for something, or a human was at work in its place, and it can go on: in its
+        conversation, or, where there is none, with its first prompt, since no program was at work.
         """
         idle = any(one.kind in _NO_PROGRAM for one in self.open.values())
-        return bool(self.open) and (idle or bool(self.asker.conversation_id))
+        return idle or (bool(self.open or self.taken) and bool(self.asker.conversation_id))
 
 
 def journal_file(folder: Path) -> Path:
@@ -128,6 +133,10 @@ def _take(past: Past, line: Line) -> None:
             if line.blockage:
                 past.open[line.number] = line.blockage
             past.asker = line.asker or past.asker
+        case "taken":
+            past.taken, past.asker = line.by, line.asker or past.asker
+        case "handed back":
+            past.taken = ""
         case "answering":
             past.answering.add(line.number)
         case "refused":
@@ -172,6 +181,14 @@ class Journal:
             Line(step="settled", number=settled.number, settled=settled, answer_id=answer_id, asker=asker)
         )
 
+    def taken(self, by: str, asker: Asker) -> None:
+        """A human has the conversation."""
+        self._write(Line(step="taken", by=by, asker=asker))
+
+    def handed_back(self) -> None:
+        """The agent has it again."""
+        self._write(Line(step="handed back"))
+
     def close(self) -> None:
         """Let go of the file. What is written later, by a delivery that is just being cut off, is written too."""
         self._closed = True
@@ -189,3 +206,17 @@ class Journal:
         os.fsync(self._fd)
         if self._closed:
             self.close()
+
+
+def settled_of(blockage: Blockage, *, option: str = "", text: str = "", by: str = "") -> Settled:
+    """What became of a blockage, now."""
+    return Settled(
+        number=blockage.number,
+        kind=blockage.kind,
+        title=blockage.title,
+        option=option,
+        text=text,
+        by=by,
+        asked_at=blockage.since,
+        settled_at=time.time(),
+    )

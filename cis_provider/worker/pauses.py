@@ -22,6 +22,7 @@ _STOP = Option(deciding.STOP, "stop the agent", "reject_once")
 _NOW = Option(deciding.NOW, "try again now")
 _RETRY = Option(deciding.RETRY, "I have mended it: try again")
 _MORE = Option(deciding.MORE, "go on: as much again")
+_GO_ON = Option(deciding.GO_ON, "the agent goes on by itself")
 
 
 class Pauses:
@@ -81,7 +82,16 @@ class Pauses:
         assert answer is not None
         return answer
 
-    async def _wait(self, blockage: Blockage, seconds: float = 0.0) -> Answer | None:
+    async def left_alone(self, name: str) -> Answer:
+        """Until somebody says what follows: the worker was lost while a human had the conversation."""
+        title = f"the worker died while {name or 'somebody'} had the agent's terminal; is the agent to go on?"
+        answer = await self._wait(
+            Blockage(number=0, kind=BlockageKind.QUESTION, title=title, options=(_GO_ON, _STOP)), ruled=False
+        )
+        assert answer is not None
+        return answer
+
+    async def _wait(self, blockage: Blockage, seconds: float = 0.0, *, ruled: bool = True) -> Answer | None:
         """The answer; ``None``: the time is over."""
         chosen: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
@@ -91,7 +101,7 @@ class Pauses:
             self._work.take_secrets(answer.secrets)
             chosen.set_result(answer)
 
-        number = self._questions.open(blockage, deliver).number
+        number = self._questions.open(blockage, deliver, ruled=ruled).number
         by = ""
         try:
             return await self._patience.until(chosen, limit=seconds, calls=True)

@@ -17,7 +17,7 @@ from cis_provider.model import deciding
 from cis_provider.model.blockage import ENDS_BY_ITSELF, Answer, Blockage, Settled
 from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.worker import journal
-from cis_provider.worker.journal import Asker
+from cis_provider.worker.journal import Asker, settled_of
 from cis_provider.worker.takeover import Humans
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Questions:
         self._tasks: set[asyncio.Task[None]] = set()
         for blockage in self.past.open.values():
             # Who asked is known already: nobody else is at work yet.
-            self._note(_settled(blockage, text=LOST), asker=self.past.asker)
+            self._note(settled_of(blockage, text=LOST), asker=self.past.asker)
 
     @property
     def blockage(self) -> Blockage | None:
@@ -97,23 +97,23 @@ class Questions:
         """Whether it waits for anything, be it for what a rule decides."""
         return bool(self._open)
 
-    def open(self, blockage: Blockage, deliver: Deliver, *, nudged: bool = False) -> Blockage:
+    def open(
+        self, blockage: Blockage, deliver: Deliver, *, nudged: bool = False, ruled: bool = True
+    ) -> Blockage:
         """
         It waits. A rule's answer follows by itself, and nobody is asked.
 
         :param deliver: Gives the agent its answer; raises :class:`AnswerRefused`, and it waits on.
+        :param ruled: Whether a rule may decide it.
         :return: The blockage under the session's own number.
         """
         self._last += 1
         blockage = msgspec.structs.replace(blockage, number=self._last, since=blockage.since or time.time())
-        try:
-            self._journal.asked(blockage, self._asker())
-        except OSError as error:
-            self._on_trouble(error)
+        self._written(lambda: self._journal.asked(blockage, self._asker()))
         if not self._open:
             self._on_open()
         self._open[blockage.number] = opened = _Open(blockage, deliver)
-        opened.rule = deciding.decide(blockage, self._rules, nudged=nudged)
+        opened.rule = deciding.decide(blockage, self._rules, nudged=nudged) if ruled else None
         self._decide(opened)
         self._set_timer(opened)
         self._on_change()
@@ -136,6 +136,15 @@ class Questions:
             opened.gone = by
         else:
             self._settle(opened, by=by)
+
+    def taken(self, name: str) -> None:
+        """A human takes the conversation: what it waited for is theirs, also should this worker be killed."""
+        self._written(lambda: self._journal.taken(name, self._asker()))
+        self.all_gone(f"terminal:{name}")
+
+    def handed_back(self) -> None:
+        """They have left, or it was decided what is to follow."""
+        self._written(self._journal.handed_back)
 
     def all_gone(self, by: str) -> None:
         """It waits for nothing any more."""
@@ -207,10 +216,7 @@ class Questions:
         self._settle(opened, answer=answer, by=answer.by or "somebody")
 
     def _waits_on(self, opened: _Open, answer: Answer) -> None:
-        try:
-            self._journal.refused(answer)
-        except OSError as error:
-            self._on_trouble(error)
+        self._written(lambda: self._journal.refused(answer))
         if opened.gone is not None:
             self._settle(opened, by=opened.gone)
 
@@ -240,7 +246,7 @@ class Questions:
             opened.timer.cancel()
         option = deciding.label_of(blockage, answer.option) if answer and answer.option else ""
         text = self._clean(answer.text) if answer else ""
-        settled = _settled(blockage, option=option, text=text, by=by)
+        settled = settled_of(blockage, option=option, text=text, by=by)
         self._note(settled, answer.id if answer else "", asker=self._asker())
         if not self._open:
             self._on_clear()
@@ -251,8 +257,11 @@ class Questions:
             self.settled.append(settled)
         if answer_id:
             self._delivered.add(answer_id)
+        self._written(lambda: self._journal.settled(settled, answer_id, asker))
+
+    def _written(self, step: Callable[[], None]) -> None:
         try:
-            self._journal.settled(settled, answer_id, asker)
+            step()
         except OSError as error:
             self._on_trouble(error)
 
@@ -284,16 +293,3 @@ class Questions:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waits for it gets it, too
-
-
-def _settled(blockage: Blockage, *, option: str = "", text: str = "", by: str = "") -> Settled:
-    return Settled(
-        number=blockage.number,
-        kind=blockage.kind,
-        title=blockage.title,
-        option=option,
-        text=text,
-        by=by,
-        asked_at=blockage.since,
-        settled_at=time.time(),
-    )

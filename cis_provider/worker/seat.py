@@ -50,11 +50,14 @@ class Seat:
 
     async def taken(self) -> str:
         """Let go of the conversation, have the human in it, take it up again; the prompt to go on with."""
-        self._questions.all_gone(f"terminal:{self._humans.name}")
+        name = self._humans.name
+        self._questions.taken(name)
         self._patience.pause()
         try:
             await self._place.interrupt()
             await self._place.close()
+            # Again: what the turn used is known by its end.
+            self._questions.taken(name)
             conversation = self._humans.conversation
             if conversation and (launch := conversation.terminal()):
                 await self._patience.until(self._humans.host(launch))
@@ -62,13 +65,18 @@ class Seat:
                 self._humans.refuse(f"{self._place.agent_type} has no terminal interface of its own")
         finally:
             self._patience.resume()
-        return await self._place.reopened(wording.go_on_after_human())
+        prompt = await self._place.reopened(wording.go_on_after_human())
+        self._questions.handed_back()
+        return prompt
 
     async def _undisturbed(self) -> bool:
         """Whether they left all as it was."""
         self._patience.pause()
+        self._questions.taken(self._humans.name)
         try:
-            return bool(await self._patience.until(self._humans.left()))
+            untouched = bool(await self._patience.until(self._humans.left()))
+            self._questions.handed_back()
+            return untouched
         finally:
             self._patience.resume()
             self._questions.reconsider()

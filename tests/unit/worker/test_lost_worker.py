@@ -11,11 +11,13 @@ import pytest
 from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option
 from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.model.options import AgentOptions, Budget
-from cis_provider.runtimes.events import Blocked, Ended, Event, ToolCall, TurnEnded, Usage
+from cis_provider.runtimes.base import Launch
+from cis_provider.runtimes.events import Blocked, Ended, Event, Output, ToolCall, TurnEnded, Usage
 from cis_provider.testing.conversation import ScriptedRuntime
 from cis_provider.worker import journal
 from cis_provider.worker.context import Outcome
 from cis_provider.worker.drive import Drive
+from tests.unit.worker.test_blockages import Guests
 from tests.unit.worker.test_drive import DONE, Desk, limit
 
 RULES = OnBlocked()
@@ -45,12 +47,15 @@ class Workers:
         self.kept = b""
         self.drive: Drive
         self.runtime: ScriptedRuntime
+        self.guests: Guests
         self.running: asyncio.Future[Outcome]
 
     def start(self, *turns: list[Event]) -> None:
         """The first one, or the next one after a kill."""
-        self.runtime = ScriptedRuntime(turns)
+        self.runtime = runtime = ScriptedRuntime(turns)
+        runtime.launch = Launch(["the-tui"])
         self.desk.sit(self.runtime, self.options, self.timeout, "Build it.")
+        self.desk.work.humans = self.guests = Guests(lambda: runtime.at_work)
         self.path.write_bytes(self.kept)
         self.desk.drive = self.drive = Drive(self.desk.work, self.runtime)
         self.running = asyncio.ensure_future(self.drive.run())
@@ -68,6 +73,12 @@ class Workers:
     async def answer(self, title: str, option: str) -> None:
         number = await self.asked(title)
         await self.drive.answer(Answer(number=number, option=option, by="cli:root"))
+
+    async def taken(self, name: str) -> None:
+        """Somebody takes the conversation."""
+        self.guests.come(name)
+        async with asyncio.timeout(5):
+            await self.guests.came.wait()
 
     async def killed(self) -> None:
         """What is on disk now is all that is left."""
@@ -230,4 +241,93 @@ async def test_rests_in_a_row_go_on_growing(desk: Desk, monkeypatch: pytest.Monk
     await desk.until(lambda: len(workers.runtime.prompts) == 1 and workers.drive.resting)
     assert workers.drive.blockage is not None
     assert workers.drive.blockage.until - workers.drive.blockage.since > 30
+    await workers.killed()
+
+
+ADA_HAD_IT = "the worker died while ada had the agent's terminal; is the agent to go on?"
+
+
+async def lost_at_the_terminal(desk: Desk, **options: Any) -> Workers:
+    """A session whose worker is killed while ada goes on in its conversation."""
+    workers = Workers(desk, **options)
+    workers.start([Usage(input_tokens=5), asks("rm")])
+    await workers.asked("rm")
+    await workers.taken("ada")
+    await workers.killed()
+    assert journal.read(workers.path).only_waited
+    return workers
+
+
+async def test_an_agent_does_not_go_on_blindly_where_a_human_was_cut_off(desk: Desk) -> None:
+    rules = OnBlocked(question="answer", answer="the agent goes on by itself")
+    workers = await lost_at_the_terminal(desk, rules=rules)
+    workers.start([DONE])
+    assert await workers.asked(ADA_HAD_IT) == 2
+    assert workers.runtime.settings[0].resume == "conversation-1"
+    await asyncio.sleep(0.1)
+    assert workers.runtime.prompts == [], "no rule of the agent's own questions decides this one"
+    await workers.answer(ADA_HAD_IT, "go-on")
+    outcome = await workers.ended()
+    assert (outcome.subtype, outcome.usage) == ("success", {"input_tokens": 5})
+    assert "A human has worked with you" in workers.runtime.prompts[0]
+    assert [one.by for one in outcome.answers] == ["terminal:ada", "cli:root"]
+
+
+async def test_where_a_human_was_cut_off_the_agent_may_be_stopped(desk: Desk) -> None:
+    workers = await lost_at_the_terminal(desk)
+    workers.start()
+    await workers.answer(ADA_HAD_IT, "stop")
+    outcome = await workers.ended()
+    assert outcome.subtype == "blocked"
+    assert outcome.error == "stopped by cli:root: the worker died while ada had the agent's terminal"
+
+
+async def test_a_human_who_was_cut_off_may_come_back(desk: Desk) -> None:
+    workers = await lost_at_the_terminal(desk)
+    workers.start([DONE])
+    await workers.asked(ADA_HAD_IT)
+    workers.guests.leave.set()
+    await workers.taken("ada")
+    outcome = await workers.ended()
+    assert [one.by for one in outcome.answers] == ["terminal:ada", "terminal:ada"]
+    assert "A human has worked with you" in workers.runtime.prompts[0]
+
+
+async def test_who_was_cut_off_is_remembered_over_any_number_of_losses(desk: Desk) -> None:
+    workers = await lost_at_the_terminal(desk)
+    for number in (2, 3):
+        workers.start([DONE])
+        assert await workers.asked(ADA_HAD_IT) == number
+        await workers.killed()
+    workers.start([DONE])
+    await workers.answer(ADA_HAD_IT, "go-on")
+    assert (await workers.ended()).subtype == "success"
+
+
+@pytest.mark.parametrize("decided", ["they left", "it was decided"])
+async def test_a_conversation_that_was_handed_back_is_the_agent_s_again(desk: Desk, decided: str) -> None:
+    if decided == "they left":
+        workers = Workers(desk)
+        workers.start([Output(text="on")], [asks("rm")])
+        await desk.until(lambda: b"on" in desk.work.output.tail)
+        workers.guests.leave.set()
+        await workers.taken("ada")
+    else:
+        workers = await lost_at_the_terminal(desk)
+        workers.start([asks("rm")])
+        await workers.answer(ADA_HAD_IT, "go-on")
+    await workers.asked("rm")
+    await workers.killed()
+    workers.start([DONE])
+    assert (await workers.ended()).subtype == "success"
+
+
+async def test_a_worker_that_dies_after_they_left_has_an_agent_at_work(desk: Desk) -> None:
+    workers = Workers(desk)
+    workers.start([Output(text="on")], [Output(text="again")])
+    await desk.until(lambda: b"on" in desk.work.output.tail)
+    workers.guests.leave.set()
+    await workers.taken("ada")
+    await desk.until(lambda: b"again" in desk.work.output.tail)
+    assert not journal.read(workers.path).only_waited
     await workers.killed()
