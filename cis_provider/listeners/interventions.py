@@ -23,6 +23,10 @@ _ENDED = ("skipped", "success")
 
 _OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
 
+#: Seconds by which the task may end later than a new try of its agent begins: it had seen the end of the one before,
+#: and the trigger's word of that takes a moment.
+_LATE = 3.0
+
 #: Tasks that one look brings back; the next look does the others.
 _AT_A_TIME = 50
 
@@ -49,13 +53,16 @@ def _bring_back(session: Session) -> int:
     from airflow.models.taskinstance import TaskInstance, clear_task_instances
     from sqlalchemy import select
 
-    lost = session.scalars(_lost()).all()
+    found = session.execute(_ended_beside_agents_at_work()).all()
+    lost = {
+        ti_id for ti_id, ended, began in found if began is None or (began - ended).total_seconds() > -_LATE
+    }
     if not lost:
         return 0
     # Another triggerer's sweep may be at it.
     rows = session.scalars(
         select(TaskInstance)
-        .where(TaskInstance.id.in_(lost), TaskInstance.state.in_(_ENDED))
+        .where(TaskInstance.id.in_(sorted(lost)[:_AT_A_TIME]), TaskInstance.state.in_(_ENDED))
         .with_for_update(of=TaskInstance, skip_locked=True)
     ).all()
     if not rows:
@@ -66,7 +73,8 @@ def _bring_back(session: Session) -> int:
     return len(rows)
 
 
-def _lost() -> Any:
+def _ended_beside_agents_at_work() -> Any:
+    """Ids of tasks and when they ended, and when their agents began; a mapped agent's parts are rows of their own."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import or_, select
@@ -74,7 +82,7 @@ def _lost() -> Any:
 
     agent = aliased(TaskInstance)
     return (
-        select(TaskInstance.id)
+        select(TaskInstance.id, TaskInstance.end_date, agent.start_date)
         .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
         .join(
             agent,
@@ -86,9 +94,7 @@ def _lost() -> Any:
             DagRun.state.in_(("queued", "running")),
             TaskInstance.operator == OPERATOR,
             TaskInstance.state.in_(_ENDED),
+            TaskInstance.end_date.is_not(None),
             or_(agent.state.is_(None), agent.state.not_in(_OVER)),
-            or_(agent.start_date.is_(None), agent.start_date > TaskInstance.end_date),
         )
-        .distinct()
-        .limit(_AT_A_TIME)
     )

@@ -73,7 +73,7 @@ def run(engine):
 
 
 def set_task(
-    engine, task_id: str, state: str | None, *, started: int | None = None, ended: int | None = None
+    engine, task_id: str, state: str | None, *, started: float | None = None, ended: float | None = None
 ):
     """State and times, in minutes."""
     with Session(engine) as session:
@@ -130,8 +130,12 @@ def test_a_form_names_those_whom_airflow_does_not_know_and_finds_them_when_they_
 ) -> None:
     numbers = {"ann": "1"}
 
-    def looked_up(session, names):
-        return [Approver(name, numbers.get(name, f"unknown:{name}"), name in numbers) for name in names]
+    def looked_up(session, dag_id, names):
+        assert dag_id == "d"
+        return [
+            Approver(name, numbers.get(name, f"unknown:{name}"), "" if name in numbers else "unknown")
+            for name in names
+        ]
 
     monkeypatch.setattr(forms, "approvers", looked_up)
     ti_id = set_task(run, ASKS, "running", started=0)
@@ -148,7 +152,7 @@ def test_a_form_names_those_whom_airflow_does_not_know_and_finds_them_when_they_
         assert form.assignees == told
         assert form.body is not None
         assert form.body.startswith(
-            "> **Airflow has no active user `carol` (`approvers` or `escalate_to` of `a`)."
+            "> Airflow has no active user `carol` (`approvers` or `escalate_to` of `a`):"
         )
         assert form.body.endswith("\n\nb")
     numbers["carol"] = "2"
@@ -190,9 +194,10 @@ def test_a_form_of_somebody_elses_task_is_left_alone(run) -> None:
 
 
 @pytest.mark.parametrize("ended", ["skipped", "success"])
-def test_a_task_that_asked_comes_back_when_its_agent_is_at_work_again(run, ended: str) -> None:
+@pytest.mark.parametrize("again", [6, 4.98], ids=["after it had ended", "while it was ending"])
+def test_a_task_that_asked_comes_back_when_its_agent_is_at_work_again(run, ended: str, again: float) -> None:
     set_task(run, ASKS, ended, started=0, ended=5)
-    set_task(run, AGENT, "deferred", started=6)
+    set_task(run, AGENT, "deferred", started=again)
     assert bring_back() == 1
     assert state_of(run) is None
     assert bring_back() == 0
