@@ -87,7 +87,9 @@ class OptionKeys(Model):
     permissions: PermissionsKey | None = Field(None, description="What it may do unasked; ask by default")
     mcp_servers: dict[str, McpServerKeys] = Field({}, description="MCP servers by name")
     program: Words = Field(
-        (), description="For acp and terminal: program and arguments. For others: another binary of it"
+        (),
+        description="For acp and terminal: program and arguments. For others: another binary of it. "
+        "A relative path begins in the workspace",
     )
     args: tuple[Word, ...] = Field((), description="Further arguments of the program")
     config: Config = Field({}, description="What only its runtime knows; ${NAME} is read on the node")

@@ -61,6 +61,7 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param tools: Names of the tools it has; empty: all.
     :param denied_tools: Names of tools that it has not.
     :param program: For ``acp`` and ``terminal``: program and arguments. For the others: another binary of it.
+        A relative path begins in the workspace.
     :param args: Further arguments of the program.
     :param config: Settings that only its runtime knows; the runtime's descriptor has their schema.
     :param check: Bash command that says whether the work is done; empty: none.

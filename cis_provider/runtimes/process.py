@@ -43,14 +43,31 @@ def find_program(name: str, setting: Setting) -> list[str]:
     """
     program = list(setting.options.program) or [name]
     path = setting.env.get("PATH", os.defpath)
-    found = shutil.which(program[0], path=path)
+    found = look_up(program[0], path=path, folder=setting.workspace)
     if found is None:
+        where = (
+            f"a relative path begins in the agent's workspace, {setting.workspace}"
+            if os.sep in program[0]
+            else f"PATH of the agent: {path}"
+        )
         raise PermanentAgentError(
-            f"program {program[0]!r} is not there or not executable (PATH of the agent: {path}): "
+            f"program {program[0]!r} is not there or not executable ({where}): "
             f"install it on this node{_how_to_install(program[0])}, or name its file with 'program' in the agent's "
             "options"
         )
     return [found, *program[1:]]
+
+
+def look_up(name: str, *, path: str, folder: Path) -> str | None:
+    """
+    The file of a program that is run in ``folder``, whichever folder this process is in; ``None``: there is none.
+
+    :param path: Where a name without a slash is looked for, as in ``PATH``.
+    """
+    if os.sep in name:
+        return shutil.which(folder / name)
+    entries = [str(folder / entry) for entry in path.split(os.pathsep) if entry]
+    return shutil.which(name, path=os.pathsep.join(entries))
 
 
 def _how_to_install(program: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from cis_provider.errors import PermanentAgentError
 from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.base import Setting
-from cis_provider.runtimes.process import find_program, spawn
+from cis_provider.runtimes.process import find_program, look_up, spawn
 
 pytestmark = pytest.mark.integration
 
@@ -36,6 +36,37 @@ async def test_it_has_exactly_the_given_environment_and_its_pid_is_told(tmp_path
     await process.stop()
     assert sorted(said.decode().split()) == ["ONLY=this", "PATH=/usr/bin:/bin"]
     assert pids == [process.pid]
+
+
+async def test_a_relative_program_is_the_workspace_s_not_the_worker_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, elsewhere = tmp_path / "workspace", tmp_path / "worker"
+    for folder, says in ((workspace, "mine"), (elsewhere, "not mine")):
+        (folder / "tools").mkdir(parents=True)
+        (folder / "tools" / "agent").write_text(f"#!/bin/sh\necho {says}\n")
+        (folder / "tools" / "agent").chmod(0o700)
+    monkeypatch.chdir(elsewhere)
+    there = setting(workspace, program=("tools/agent", "--now"))
+    process = await spawn(find_program("", there), there)
+    assert await process.stdout.read() == b"mine\n"
+    await process.stop()
+    (workspace / "tools" / "agent").unlink()
+    with pytest.raises(PermanentAgentError, match=f"begins in the agent's workspace, {workspace}"):
+        find_program("", there)
+
+
+def test_a_relative_folder_of_path_is_the_workspace_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, elsewhere = tmp_path / "workspace", tmp_path / "worker"
+    for folder in (workspace, elsewhere):
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin" / "agent").touch(0o700)
+    monkeypatch.chdir(elsewhere)
+    assert look_up("agent", path="/usr/bin:bin", folder=workspace) == str(workspace / "bin" / "agent")
+    assert look_up("agent", path="/usr/bin:", folder=workspace) is None
+    assert look_up("sh", path="bin:/bin", folder=workspace) == "/bin/sh"
 
 
 async def test_one_that_does_not_listen_is_killed_with_what_it_started(tmp_path: Path) -> None:
