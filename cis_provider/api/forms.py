@@ -7,8 +7,8 @@ thing. This middleware watches the request with which a task shows a form, holds
 written its part (earlier would mean to wait for each other's locks), and then writes the rest of the form. Airflow
 3.4 does so itself.
 
-Those who may fill it in get the ids that the auth manager knows them by. Who is unknown is told in the form, and to
-its task in the answer, and is looked up again when somebody fills the form in.
+Those who may fill it in get the ids that the auth manager knows them by. Who may not after all is told in the form,
+and to its task in the answer; who is unknown is looked up again when somebody fills the form in.
 
 Light: every process of Airflow imports it.
 """
@@ -24,7 +24,7 @@ from typing import Any
 from uuid import UUID
 
 from cis_provider.api.approvers import Approver, approvers, renewed
-from cis_provider.sensors.strangers import in_form
+from cis_provider.sensors.barred import in_form
 
 log = logging.getLogger(__name__)
 
@@ -142,18 +142,20 @@ def write_form(ti_id: UUID, form: dict[str, Any]) -> list[dict[str, str]]:
     from sqlalchemy import select, update
 
     with create_session() as session:
-        task_id = session.scalar(
-            select(TaskInstance.task_id).where(TaskInstance.id == ti_id, TaskInstance.operator.in_(OURS))
-        )
+        task = session.execute(
+            select(TaskInstance.dag_id, TaskInstance.task_id).where(
+                TaskInstance.id == ti_id, TaskInstance.operator.in_(OURS)
+            )
+        ).one_or_none()
         users = form.get("assigned_users") or []
-        if task_id is None:
+        if task is None:
             return users
-        found = approvers(session, [user["name"] for user in users])
+        found = approvers(session, task[0], [user["name"] for user in users])
         session.execute(
             update(HITLDetail)
             .where(HITLDetail.ti_id == ti_id)
             .values(
-                body=_body(form, task_id, found),
+                body=_body(form, task[1], found),
                 assignees=[one.stored() for one in found],
                 **(_question(form) if is_needed(__version__) else {}),
             )
@@ -164,11 +166,12 @@ def write_form(ti_id: UUID, form: dict[str, Any]) -> list[dict[str, str]]:
 
 def _body(form: dict[str, Any], task_id: str, found: list[Approver]) -> str | None:
     body: str | None = form.get("body")
-    unknown = [one.name for one in found if not one.is_known]
-    if not unknown:
+    trouble = {one.name: one.trouble for one in found if one.trouble}
+    if not trouble:
         return body
-    said = in_form(unknown, task_id.rpartition(".")[2], nobody=len(unknown) == len(found))
-    return f"{said}\n\n{body or ''}"
+    return (
+        f"{in_form(trouble, task_id.rpartition('.')[2], nobody=len(trouble) == len(found))}\n\n{body or ''}"
+    )
 
 
 def _question(form: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +217,7 @@ def look_again_for_strangers(dag_id: str, run_id: str, task_id: str, map_index: 
             # Its task may show it to others in this moment.
             .with_for_update(of=HITLDetail)
         ).one_or_none()
-        users = renewed(form[1] or [], lambda names: approvers(session, names)) if form else None
+        users = renewed(form[1] or [], lambda names: approvers(session, dag_id, names)) if form else None
         if form and users:
             session.execute(
                 update(HITLDetail)

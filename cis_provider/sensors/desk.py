@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cis_provider.api.approvers import strangers
+from cis_provider.api.approvers import barred
 from cis_provider.context.blockages import Entry
 from cis_provider.model.blockage import Answer
+from cis_provider.sensors.barred import in_log
 from cis_provider.sensors.forms import WORDS, body, labels, subject
-from cis_provider.sensors.strangers import in_log
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -99,18 +99,20 @@ def notify(
 
 def ask(context: Context, log: logging.Logger | Any, *, users: Sequence[str], **form: Any) -> None:
     """
-    Show a form of a task, and log which of its users Airflow does not know. The form itself says so, too.
+    Show a form of a task, and log which of its users may not fill it in after all. The form itself says so, too.
 
     :param form: As for :func:`show_form`.
     :raises Exception: Airflow's API did not take it.
     """
     ti, task = context["ti"], context["task"]
-    unknown = show_form(ti, users=users, **form)
-    if unknown:
+    trouble = show_form(ti, users=users, **form)
+    if trouble:
         keys = {
-            name: "approvers" if name in getattr(task, "approvers", ()) else "escalate_to" for name in unknown
+            name: "approvers" if name in getattr(task, "approvers", ()) else "escalate_to" for name in trouble
         }
-        log.warning(in_log(keys, getattr(task, "agent", ti.task_id), nobody=len(unknown) == len(users)))
+        log.warning(
+            in_log(trouble, keys, getattr(task, "agent", ti.task_id), nobody=len(trouble) == len(users))
+        )
 
 
 def show_form(
@@ -121,13 +123,13 @@ def show_form(
     options: list[str],
     words: str,
     users: Sequence[str],
-) -> list[str]:
+) -> dict[str, str]:
     """
     Put a form of a task instance into Required Actions, in place of the one before.
 
     :param words: What the field for words is for; empty: there is none.
     :param users: Names of those who may fill it in; none: whoever may edit the run.
-    :return: Those of them whom Airflow does not know.
+    :return: Those of them who may not after all, each with the trouble.
     :raises Exception: Airflow's API did not take it.
     """
     from airflow.sdk import Param
@@ -147,4 +149,4 @@ def show_form(
             assigned_users=[HITLUser(id=name, name=name) for name in users],
         )
     )
-    return strangers(getattr(reply, "assigned_users", None))
+    return barred(getattr(reply, "assigned_users", None))

@@ -1,4 +1,4 @@
-"""Forms on their way to Airflow, and what comes back: who of its approvers is unknown."""
+"""Forms on their way to Airflow, and what comes back: who of its approvers may not answer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow.sdk.api.datamodels._generated import HITLDetailRequest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 
+from cis_provider.sensors.barred import in_form
 from cis_provider.sensors.desk import ask
-from cis_provider.sensors.strangers import in_form
 
 TI = SimpleNamespace(id=uuid.uuid4(), task_id="ship")
 
@@ -21,7 +21,7 @@ TI = SimpleNamespace(id=uuid.uuid4(), task_id="ship")
 class Supervisor:
     """Answers as Airflow's does when the middleware of the api-server knows some of the users."""
 
-    def __init__(self, *known: str) -> None:
+    def __init__(self, **known: str) -> None:
         self.known = known
         self.forms: list[Any] = []
 
@@ -29,7 +29,7 @@ class Supervisor:
         assert isinstance(message, CreateHITLDetailPayload)
         self.forms.append(message)
         users = [
-            {"id": "7" if user.name in self.known else f"unknown:{user.name}", "name": user.name}
+            {"id": self.known.get(user.name, f"unknown:{user.name}"), "name": user.name}
             for user in message.assigned_users or ()
         ]
         shown = {**message.model_dump(exclude={"type"}), "assigned_users": users}
@@ -52,13 +52,13 @@ def test_an_approver_whom_airflow_does_not_know_is_named_with_the_key_and_the_wa
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sent = asked(
-        monkeypatch, Supervisor("ann"), ["ann", "bob", "carol"], agent="fix", approvers=["ann", "bob"]
+        monkeypatch, Supervisor(ann="7"), ["ann", "bob", "carol"], agent="fix", approvers=["ann", "bob"]
     )
     assert [user.name for user in sent.assigned_users or ()] == ["ann", "bob", "carol"]
     [record] = caplog.records
     assert record.levelname == "WARNING"
     assert record.message.startswith(
-        "Airflow has no active user 'bob' (approvers of fix) or 'carol' (escalate_to of fix). Add the user"
+        "Airflow has no active user 'bob' (approvers of fix) or 'carol' (escalate_to of fix): add them under"
     )
 
 
@@ -66,10 +66,19 @@ def test_a_form_that_nobody_may_answer_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked(monkeypatch, Supervisor(), ["bob"], approvers=["bob"])
-    assert "'bob' (approvers of ship), and nobody else may answer this form. Add" in caplog.text
-    said = in_form(["bob"], "ship", nobody=True)
-    assert said.startswith(
-        "> **Airflow has no active user `bob` (`approvers` or `escalate_to` of `ship`), and nobody"
+    found = "Nobody may answer this form. Airflow has no active user 'bob' (approvers of ship): add them"
+    assert found in caplog.text
+    said = in_form({"bob": "unknown"}, "ship", nobody=True)
+    assert said.startswith("> Nobody may answer this form. Airflow has no active user `bob` (`approvers` or")
+
+
+def test_an_approver_whose_role_fills_no_forms_in_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked(monkeypatch, Supervisor(ann="7", vera="powerless:vera"), ["ann", "vera"], approvers=["ann", "vera"])
+    [record] = caplog.records
+    assert record.message.startswith(
+        "The role of 'vera' (approvers of ship) in Airflow may not fill forms in"
     )
 
 
@@ -77,7 +86,7 @@ def test_a_form_that_nobody_may_answer_says_so(
 def test_nothing_is_said_of_whom_airflow_knows(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, users: list[str]
 ) -> None:
-    sent = asked(monkeypatch, Supervisor("ann"), users, approvers=users)
+    sent = asked(monkeypatch, Supervisor(ann="7"), users, approvers=users)
     assert sent.params is not None
     assert sent.params["answer"]["schema"]["format"] == "multiline"
     assert caplog.records == []
