@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -18,9 +18,35 @@ import typer
 from cis_provider import settings
 from cis_provider.errors import UsageError
 
+_VIA = "--via"
+
+
+class Host(str):
+    """HOST as it was given, by a command some of whose options take a value."""
+
+    __slots__ = ("valued",)
+
+    valued: frozenset[str]
+
+
+def _noted(ctx: typer.Context, host: str | None) -> str | None:
+    if host is None:
+        return None
+    noted = Host(host)
+    noted.valued = frozenset(
+        name
+        for option in ctx.command.params
+        if option.param_type_name == "option" and not getattr(option, "is_flag", False)
+        for name in option.opts
+    )
+    return noted
+
+
 ViaOption = Annotated[
     str | None,
-    typer.Option("--via", metavar="HOST", help="Do it on another machine, by ssh: HOST as ssh knows it."),
+    typer.Option(
+        _VIA, metavar="HOST", help="Do it on another machine, by ssh: HOST as ssh knows it.", callback=_noted
+    ),
 ]
 
 #: A terminal whose network died is noticed after 45 s; without it, never.
@@ -61,18 +87,32 @@ def ssh_command(host: str, argv: Sequence[str], *, tty: bool) -> list[str]:
     return [*ssh, "-t" if tty else "-T", *(_ALIVE if tty else ()), "--", host, there]
 
 
-def without_via(argv: Sequence[str]) -> list[str]:
-    """The words of a command line without ``--via HOST``."""
+def without_via(argv: Sequence[str], valued: Collection[str] = ()) -> list[str]:
+    """
+    The words of a command line without our ``--via HOST``; one that is part of what an agent is told stays.
+
+    :param valued: The command's options that take a value, which may look like an option itself.
+    """
     left: list[str] = []
     words = iter(argv)
     for word in words:
         if word == "--":
             return [*left, word, *words]
-        if word == "--via":
+        if word == _VIA:
             next(words, None)
-        elif not word.startswith("--via="):
+        elif not word.startswith(f"{_VIA}="):
             left.append(word)
+            if _takes_the_next(word, valued):
+                left += [value for value in (next(words, None),) if value is not None]
     return left
+
+
+def _takes_the_next(word: str, valued: Collection[str]) -> bool:
+    """Whether the next word is this option's value: after ``--text``, ``-n`` or ``-fn``, not after ``-n5``."""
+    if word.startswith("--") or not word.startswith("-"):
+        return word in valued
+    first = next((place for place, letter in enumerate(word[1:], 1) if f"-{letter}" in valued), 0)
+    return first == len(word) - 1 > 0
 
 
 def maybe_via(host: str | None, *, tty: bool) -> None:
@@ -82,4 +122,4 @@ def maybe_via(host: str | None, *, tty: bool) -> None:
     :raises UsageError: As :func:`via`.
     """
     if host is not None:
-        via(host, without_via(sys.argv[1:]), tty=tty)
+        via(host, without_via(sys.argv[1:], getattr(host, "valued", ())), tty=tty)

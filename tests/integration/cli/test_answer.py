@@ -240,6 +240,17 @@ def test_via_runs_the_same_words_on_the_other_machine(cis: Any, tmp_path: Path) 
     ]
 
 
+def test_words_for_the_agent_that_look_like_our_option_reach_the_other_machine(
+    cis: Any, tmp_path: Path
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    ssh.chmod(0o755)
+    said = ["dag", "answer", "nightly", "upgrade", "--text", "--via", "--via", "build-1", "--", "--via"]
+    done = cis(*said, CIS_VIA_SSH=str(ssh))
+    assert done.stdout.splitlines()[2:] == ["build-1", "cis dag answer nightly upgrade --text --via -- --via"]
+
+
 def test_nobody_agrees_to_what_was_asked_after_the_command_was_given(cis: Any, nightly: Nightly) -> None:
     """Two people say yes to one question at once; the second yes is not for the next question."""
     session_id = nightly.asks("steps run one | run two")

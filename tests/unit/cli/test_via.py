@@ -49,6 +49,23 @@ def test_the_option_is_gone_on_the_other_side() -> None:
     assert without_via(["dag", "answer", "--via", "h", "--", "--via"]) == ["dag", "answer", "--", "--via"]
 
 
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["answer", "r", "a", "--text", "--via", "--via", "h"], ["answer", "r", "a", "--text", "--via"]),
+        (["answer", "--text=--via", "--via=h", "x"], ["answer", "--text=--via", "x"]),
+        (["logs", "-n", "--via", "--via", "h"], ["logs", "-n", "--via"]),
+        (["logs", "-fn", "--via", "--via", "h"], ["logs", "-fn", "--via"]),
+        (["logs", "-n5", "--via", "h", "a"], ["logs", "-n5", "a"]),
+        (["logs", "-f", "--via", "h", "a"], ["logs", "-f", "a"]),
+        (["answer", "r", "-", "--via", "h"], ["answer", "r", "-"]),
+        (["answer", "--text"], ["answer", "--text"]),
+    ],
+)
+def test_a_word_that_is_the_value_of_another_option_stays(words: list[str], left: list[str]) -> None:
+    assert without_via(words, {"--text", "-n", "--via"}) == left
+
+
 def test_without_a_program_it_says_which_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CIS_VIA_SSH", str(tmp_path / "no-ssh"))
     with pytest.raises(UsageError, match="no-ssh cannot be run"):
