@@ -42,6 +42,11 @@ _QUIET = (
 _EDITS = re.compile(
     r"^(?:Create new file\?|Allow edits to file|Add file to the chat\?|Edit the files\?|Attempt to fix)"
 )
+#: It says so before each try, and its pauses double; all before one take as long as that one.
+_PAUSE = re.compile(r"Retrying in (\d+(?:\.\d+)?) seconds")
+#: Seconds that its own tries of a failed call may take, the next pause included. By itself it gives up after 64.
+_RETRY_PATIENCE = 25.0
+
 #: Where it keeps its map of the repository: nothing of the agent's work.
 _CACHES = ".aider.tags.cache.v*"
 
@@ -49,7 +54,8 @@ _CACHES = ".aider.tags.cache.v*"
 class AiderRuntime(ConversationRuntime):
     """
     ``options.config`` may hold ``files`` and ``read``: files of the workspace that are in the chat from the
-    start, to be changed or only to be read.
+    start, to be changed or only to be read; and ``retry_patience``: seconds that its own tries of a failed call
+    may take.
     """
 
     name: ClassVar[str] = "aider"
@@ -115,6 +121,11 @@ class AiderConversation(PerTurnConversation):
         for cache in set(self._setting.workspace.glob(_CACHES)) - self._own_caches:
             shutil.rmtree(cache, ignore_errors=True)
         return self._log.ended(exit_code, said)
+
+    def hopeless(self, judgement: Judgement) -> bool:
+        pause = _PAUSE.search(judgement.evidence) if judgement.state == "retrying" else None
+        patience = float(self._setting.options.config.get("retry_patience", _RETRY_PATIENCE))
+        return pause is not None and 2 * float(pause[1]) > patience
 
     def usage(self) -> Usage | None:
         return self._log.usage

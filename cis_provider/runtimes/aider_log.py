@@ -101,7 +101,7 @@ def _trouble(events: list[dict[str, Any]], exit_code: int, said: str) -> tuple[s
     if unanswered or (exit_code == 0 and "message_send_starting" not in names):
         found = list(_EXCEPTION.finditer(said))
         if found:
-            words = said[found[-1].start() :].split("\n\n")[0].strip()
+            words = re.split(r"\n\n|\nRetrying in ", said[found[-1].start() :])[0].strip()
             return words[:2000], _class(found[-1][1], said)
         return f"no model answered; its last lines:\n{last}", "permanent" if _TOO_LONG.search(
             said

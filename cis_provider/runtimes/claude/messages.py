@@ -33,6 +33,7 @@ from cis_provider.runtimes.events import (
     TurnEnded,
     Usage,
 )
+from cis_provider.runtimes.retrying import retry_line
 
 _KINDS = {
     "Bash": "execute",
@@ -66,6 +67,7 @@ class Reader:
     def __init__(self) -> None:
         self.session_id = ""
         self._final = self._api_error = ""
+        self._mid_line = False
         self._reset_at = 0.0
         self._input = self._output = self._cached = 0
 
@@ -84,6 +86,8 @@ class Reader:
             case SystemMessage(subtype="init", data=data):
                 # It says so anew with each prompt; that it is ready for one was said by the handshake.
                 self.session_id = str(data.get("session_id") or self.session_id)
+            case SystemMessage(subtype="api_retry", data=data):
+                yield self._retry(data)
             case AssistantMessage(error=str() as error):
                 # The result repeats its words.
                 self._api_error = error
@@ -105,12 +109,13 @@ class Reader:
                 case TextBlock(text=text):
                     if not inner:
                         self._final += text
+                        self._mid_line = not text.endswith("\n")
                     yield Output(text=text, thought=inner)
                 case ThinkingBlock(thinking=thinking):
                     yield Output(text=thinking, thought=True)
                 case ToolUseBlock(id=call, name=name, input=arguments):
                     if not inner:
-                        self._final = ""
+                        self._final, self._mid_line = "", False
                     yield ToolCall(
                         id=call,
                         title=title_of(name, arguments),
@@ -118,6 +123,13 @@ class Reader:
                         status="in_progress",
                         detail=json.dumps(arguments, ensure_ascii=False),
                     )
+
+    def _retry(self, data: Mapping[str, Any]) -> Output:
+        """It repeats a failed call by itself: ``api_retry``, as 2.1.197 and 2.1.329 say it."""
+        words = f"{data.get('error_status') or ''} {data.get('error') or ''}".strip()
+        line = retry_line(_count(data, "attempt"), _count(data, "retry_delay_ms") / 1000, words)
+        start, self._mid_line = "\n" if self._mid_line else "", False
+        return Output(text=f"{start}{line}\n")
 
     def _usage(self, message: ResultMessage) -> Usage:
         usage = message.usage or {}

@@ -46,6 +46,7 @@ class Listener:
         self._patience = patience
         self._respond = respond
         self._give_up = give_up
+        self._mid_line = False
         self._early: list[Event] | None = []
         self._meter = Meter()
         self._limits: dict[str, Any] | None = None
@@ -54,6 +55,8 @@ class Listener:
 
     def tell(self, event: Event) -> None:
         """An event. What comes before ``Started`` is told after it."""
+        if isinstance(event, Output) and not event.thought:
+            self._mid_line = not event.text.endswith("\n")
         if isinstance(event, Started):
             early, self._early = self._early or [], None
             for one in (event, *early):
@@ -167,7 +170,8 @@ class Listener:
             return
         error = _record(params, "error")
         said = f"{error.get('message', '')}: {error.get('additionalDetails') or ''}".strip(": ")
-        self.tell(Output(text=f"{said}\n", thought=True))
+        start, self._mid_line = "\n" if self._mid_line else "", False
+        self.tell(Output(text=f"{start}[retrying] {said}\n"))
         if self._retrying is None:
             loop = asyncio.get_running_loop()
             self._retrying = loop.call_later(self._patience, self._lose_patience, said)

@@ -14,6 +14,7 @@ from cis_provider.runtimes.events import Started, TurnEnded, Usage
 from cis_provider.runtimes.terminal.conversation import ScreenConversation
 from cis_provider.runtimes.terminal.stage import Stage
 from cis_provider.screens.rulebook import RuleBook
+from cis_provider.screens.watcher import Judgement
 
 #: Seconds in which a program that got Ctrl+C must be gone.
 _INTERRUPT = 3.0
@@ -62,6 +63,10 @@ class PerTurnConversation(ScreenConversation):
             error_class="permanent" if exit_code in (126, 127) else "transient",
         )
 
+    def hopeless(self, judgement: Judgement) -> bool:
+        """Whether its screen says that it repeats a failed call by itself, and has done so for long enough."""
+        return False
+
     def usage(self) -> Usage | None:
         """What the conversation has used so far; asked after each turn."""
         return None
@@ -99,6 +104,8 @@ class PerTurnConversation(ScreenConversation):
     async def _run(self, stage: Stage) -> None:
         async for judgement in stage.looks():
             self._look(stage, judgement)
+            if self.hopeless(judgement):
+                await stage.stop()
             stage.transcript.tell()
         self._waiting.drop()
         stage.transcript.tell(last=True)
