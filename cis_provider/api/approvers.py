@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 #: There is no such user; there is, with a role that fills no forms in.
 UNKNOWN, POWERLESS = "unknown", "powerless"
 
+#: In the reply to a task whose form was mended; of an api-server without our plugin, it is not there.
+MENDED = {"mended": "cis"}
+
 #: The name of everybody where the simple auth manager asks nobody who they are.
 _ANYBODY = "Anonymous"
 
@@ -108,12 +111,15 @@ def pick(names: Iterable[str], users: Collection[Any]) -> dict[str, Any]:
 def renewed(
     stored: Sequence[Mapping[str, str]], look_up: Callable[[Sequence[str]], Sequence[Approver]]
 ) -> list[dict[str, str]] | None:
-    """Those of a form, with somebody who was unknown when it was shown; ``None``: nothing is new."""
-    missing = [user["name"] for user in stored if user["id"] == _no_id(UNKNOWN, user["name"])]
-    found = {one.name: one for one in look_up(missing) if one.trouble != UNKNOWN} if missing else {}
-    if not found:
-        return None
-    return [found[user["name"]].stored() if user["name"] in found else dict(user) for user in stored]
+    """
+    Those of a form, once more: somebody may have been unknown when it was shown, or nobody was looked up then.
+
+    :return: ``None``: nothing is new.
+    """
+    unsure = [user["name"] for user in stored if user["id"] in (user["name"], _no_id(UNKNOWN, user["name"]))]
+    found = {one.name: one.stored() for one in look_up(unsure)} if unsure else {}
+    now = [found.get(user["name"], dict(user)) for user in stored]
+    return now if now != list(stored) else None
 
 
 def _no_id(trouble: str, name: str) -> str:

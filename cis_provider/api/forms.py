@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
-from cis_provider.api.approvers import Approver, approvers, renewed
+from cis_provider.api.approvers import MENDED, Approver, approvers, renewed
 from cis_provider.sensors.barred import in_form
 
 log = logging.getLogger(__name__)
@@ -48,14 +48,15 @@ class FormMiddleware:
     ASGI middleware around Airflow's api-server.
 
     :param app: What it stands before.
-    :param write: Writes a form, and says who may fill it in, as the task is told; for tests.
+    :param write: Writes a form, and says who may fill it in, as the task is told, or ``None`` if it is not ours; for
+        tests.
     :param look_again: Looks unknown users of a form up again; for tests.
     """
 
     def __init__(
         self,
         app: App,
-        write: Callable[[UUID, dict[str, Any]], list[dict[str, str]]] | None = None,
+        write: Callable[[UUID, dict[str, Any]], list[dict[str, str]] | None] | None = None,
         look_again: Callable[[str, str, str, int], None] | None = None,
     ) -> None:
         self._app = app
@@ -91,7 +92,7 @@ class FormMiddleware:
             if taken is None:
                 raise ValueError(f"a form of more than {LIMIT} bytes")
             users = await asyncio.to_thread(self._write, ti_id, json.loads(taken))
-            return _told(held, users)
+            return held if users is None else _told(held, users)
         except Exception as error:
             # A form that shows another question's text is worse than none: the task asks again.
             log.exception("the form of task instance %s could not be written: %s", ti_id, error)
@@ -127,12 +128,12 @@ class _Body:
         return b"".join(self._parts) if self._size <= LIMIT else None
 
 
-def write_form(ti_id: UUID, form: dict[str, Any]) -> list[dict[str, str]]:
+def write_form(ti_id: UUID, form: dict[str, Any]) -> list[dict[str, str]] | None:
     """
     Write what a task wants to ask into its form, if it is one of ours. Blocks.
 
     :param form: As the task sent it.
-    :return: Who may fill it in, as the task is told.
+    :return: Who may fill it in, as the task is told; ``None``: it is not ours.
     :raises Exception: Whatever the database raises; nothing was changed.
     """
     from airflow import __version__
@@ -147,10 +148,9 @@ def write_form(ti_id: UUID, form: dict[str, Any]) -> list[dict[str, str]]:
                 TaskInstance.id == ti_id, TaskInstance.operator.in_(OURS)
             )
         ).one_or_none()
-        users = form.get("assigned_users") or []
         if task is None:
-            return users
-        found = approvers(session, task[0], [user["name"] for user in users])
+            return None
+        found = approvers(session, task[0], [user["name"] for user in form.get("assigned_users") or ()])
         session.execute(
             update(HITLDetail)
             .where(HITLDetail.ti_id == ti_id)
@@ -235,11 +235,9 @@ def is_needed(version: str) -> bool:
 
 def _told(held: list[Message], users: list[dict[str, str]]) -> list[Message]:
     """Airflow's answer to a task, with those who may fill its form in."""
-    if not users:
-        return held
     start = next(one for one in held if one["type"] == "http.response.start")
     reply = json.loads(b"".join(one.get("body", b"") for one in held if one["type"] == "http.response.body"))
-    body = json.dumps({**reply, "assigned_users": users}).encode()
+    body = json.dumps({**reply, "assigned_users": users, "params": MENDED}).encode()
     headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
     headers.append((b"content-length", str(len(body)).encode()))
     return [{**start, "headers": headers}, {"type": "http.response.body", "body": body}]

@@ -14,6 +14,14 @@ _SAID = {
     "HITL details, such as User; then they may answer this form.",
 }
 
+#: For the log of the task that asks.
+NOT_MENDED = (
+    "The api-server that this task talks to has no plugin `cis` (one with `--apps execution` alone loads no plugins): "
+    "a question after the first shows the text of the first, and who of the approvers may not answer is not known. "
+    "Let [core] execution_api_server_url be one with `--apps all`, or `core,execution`, where cis-provider is "
+    "installed."
+)
+
 
 def in_log(trouble: Mapping[str, str], keys: Mapping[str, str], agent: str, *, nobody: bool) -> str:
     """

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cis_provider.api.approvers import barred
+from cis_provider.api.approvers import MENDED, barred
 from cis_provider.context.blockages import Entry
 from cis_provider.model.blockage import Answer
-from cis_provider.sensors.barred import in_log
+from cis_provider.sensors.barred import NOT_MENDED, in_log
 from cis_provider.sensors.forms import WORDS, body, labels, subject
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def ask(context: Context, log: logging.Logger | Any, *, users: Sequence[str], **
     """
     ti, task = context["ti"], context["task"]
     trouble = show_form(ti, users=users, **form)
-    if trouble:
+    if trouble is None:
+        log.warning(NOT_MENDED)
+    elif trouble:
         keys = {
             name: "approvers" if name in getattr(task, "approvers", ()) else "escalate_to" for name in trouble
         }
@@ -123,13 +125,13 @@ def show_form(
     options: list[str],
     words: str,
     users: Sequence[str],
-) -> dict[str, str]:
+) -> dict[str, str] | None:
     """
     Put a form of a task instance into Required Actions, in place of the one before.
 
     :param words: What the field for words is for; empty: there is none.
     :param users: Names of those who may fill it in; none: whoever may edit the run.
-    :return: Those of them who may not after all, each with the trouble.
+    :return: Those of them who may not after all, each with the trouble; ``None``: our plugin was not there to say.
     :raises Exception: Airflow's API did not take it.
     """
     from airflow.sdk import Param
@@ -149,4 +151,4 @@ def show_form(
             assigned_users=[HITLUser(id=name, name=name) for name in users],
         )
     )
-    return barred(getattr(reply, "assigned_users", None))
+    return barred(reply.assigned_users) if getattr(reply, "params", None) == MENDED else None

@@ -185,8 +185,8 @@ def test_a_form_of_somebody_elses_task_is_left_alone(run) -> None:
     with Session(run) as session:
         session.add(HITLDetail(ti_id=ti_id, options=["x"], subject="theirs"))
         session.commit()
-    write_form(ti_id, {"subject": "ours", "options": ["y"]})
-    write_form(uuid.uuid4(), {"subject": "ours", "options": ["y"]})
+    assert write_form(ti_id, {"subject": "ours", "options": ["y"]}) is None
+    assert write_form(uuid.uuid4(), {"subject": "ours", "options": ["y"]}) is None
     with Session(run) as session:
         form = session.get(HITLDetail, ti_id)
         assert form is not None

@@ -119,7 +119,14 @@ def test_who_was_added_since_may_answer_a_form_that_is_there(fab: Session) -> No
     fab.commit()
     now = renewed(form, lambda names: approvers(fab, "d", names))
     assert now == [{"id": "1", "name": "ann"}, {"id": "5", "name": "carol"}]
+    assert now is not None
     assert renewed(now, lambda names: pytest.fail("everybody is known")) is None
+
+
+def test_names_that_nobody_looked_up_are_looked_up_when_the_form_is_filled_in(fab: Session) -> None:
+    form = [{"id": name, "name": name} for name in ("ann", "2")]
+    now = renewed(form, lambda names: approvers(fab, "d", names))
+    assert now == [{"id": "1", "name": "ann"}, {"id": "unknown:2", "name": "2"}]
 
 
 def test_the_simple_auth_manager_knows_users_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +139,7 @@ def test_the_simple_auth_manager_knows_users_by_name(monkeypatch: pytest.MonkeyP
     # Whoever is added there later has that id, whatever was known when the form was shown.
     assert found[1].stored() == {"id": "carol", "name": "carol"}
     assert found[1].told() == {"id": "unknown:carol", "name": "carol"}
+    assert renewed([one.stored() for one in found], lambda names: approvers(None, "d", names)) is None
 
 
 def test_where_nobody_logs_in_nobody_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

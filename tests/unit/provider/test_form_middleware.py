@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cis_provider.api.approvers import MENDED
 from cis_provider.api.forms import LIMIT, FormMiddleware, is_needed
 
 TI = uuid.uuid4()
@@ -41,11 +42,11 @@ class Client:
         self.events: list[str] = []
         self.written: list[tuple[uuid.UUID, Any]] = []
         self.fails = False
-        self.users: list[dict[str, str]] = []
+        self.users: list[dict[str, str]] | None = None
         self.looked_up: list[tuple[str, str, str, int]] = []
         self.headers: list[tuple[bytes, bytes]] = []
 
-    def write(self, ti_id: uuid.UUID, form: Any) -> list[dict[str, str]]:
+    def write(self, ti_id: uuid.UUID, form: Any) -> list[dict[str, str]] | None:
         self.events.append("written")
         if self.fails:
             raise OSError("no database")
@@ -127,10 +128,20 @@ def test_it_is_needed_until_airflow_does_so_itself() -> None:
     ]
 
 
+async def test_the_task_knows_that_its_form_was_mended_and_nobody_elses_reply_is_touched(
+    client: Client,
+) -> None:
+    path = f"/execution/hitlDetails/{TI}"
+    assert (await client.post(path, json.dumps(FORM).encode()))[1] == b"{}"
+    client.users = []
+    found = json.loads((await client.post(path, json.dumps(FORM).encode()))[1])
+    assert found == {"assigned_users": [], "params": MENDED}
+
+
 async def test_the_task_is_told_who_may_answer_and_who_is_unknown(client: Client) -> None:
     client.users = [{"id": "2", "name": "ann"}, {"id": "unknown:bob", "name": "bob"}]
     status, body = await client.post(f"/execution/hitlDetails/{TI}", json.dumps(FORM).encode())
-    assert (status, json.loads(body)) == (201, {"assigned_users": client.users})
+    assert (status, json.loads(body)) == (201, {"assigned_users": client.users, "params": MENDED})
     assert client.headers == [(b"x-kept", b"1"), (b"content-length", str(len(body)).encode())]
 
 

@@ -12,6 +12,7 @@ from airflow.sdk.api.datamodels._generated import HITLDetailRequest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 
+from cis_provider.api.approvers import MENDED
 from cis_provider.sensors.barred import in_form
 from cis_provider.sensors.desk import ask
 
@@ -20,6 +21,8 @@ TI = SimpleNamespace(id=uuid.uuid4(), task_id="ship")
 
 class Supervisor:
     """Answers as Airflow's does when the middleware of the api-server knows some of the users."""
+
+    mended: Any = MENDED
 
     def __init__(self, **known: str) -> None:
         self.known = known
@@ -32,7 +35,7 @@ class Supervisor:
             {"id": self.known.get(user.name, f"unknown:{user.name}"), "name": user.name}
             for user in message.assigned_users or ()
         ]
-        shown = {**message.model_dump(exclude={"type"}), "assigned_users": users}
+        shown = {**message.model_dump(exclude={"type"}), "assigned_users": users, "params": self.mended}
         return HITLDetailRequestResult.from_api_response(HITLDetailRequest.model_validate(shown))
 
 
@@ -90,3 +93,13 @@ def test_nothing_is_said_of_whom_airflow_knows(
     assert sent.params is not None
     assert sent.params["answer"]["schema"]["format"] == "multiline"
     assert caplog.records == []
+
+
+def test_an_api_server_that_mends_no_forms_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor = Supervisor(ann="ann")
+    supervisor.mended = {"answer": {"value": ""}}
+    asked(monkeypatch, supervisor, ["ann"], approvers=["ann"])
+    assert "has no plugin `cis`" in caplog.text
+    assert "--apps all" in caplog.text

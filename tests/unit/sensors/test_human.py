@@ -36,7 +36,7 @@ class Place:
         self.ti.xcom_push = lambda key, value: self.pushed.append(value)
         self.context: Any = {"ti": self.ti, "task_state_store": Memory(), "task": None}
         self.error: Exception | None = None
-        monkeypatch.setattr(desk, "show_form", lambda ti, **form: self.forms.append(form))
+        monkeypatch.setattr(desk, "show_form", lambda ti, **form: self.forms.append(form) or {})
         monkeypatch.setattr(ContextStore, "default", lambda: self)
 
     def save(self, key: Any, **given: Any) -> None:
