@@ -60,7 +60,7 @@ class Seat:
             self._questions.taken(name)
             conversation = self._humans.conversation
             if conversation and (launch := conversation.terminal()):
-                await self._patience.until(self._humans.host(launch))
+                await self._patience.until(self._humans.host(launch, self._alone))
             else:
                 self._humans.refuse(f"{self._place.agent_type} has no terminal interface of its own")
         finally:
@@ -68,6 +68,10 @@ class Seat:
         prompt = await self._place.reopened(wording.go_on_after_human())
         self._questions.handed_back()
         return prompt
+
+    def _alone(self, alone: bool) -> None:
+        """A turn that a human has left behind is the agent's work, within its time limit."""
+        (self._patience.resume if alone else self._patience.pause)()
 
     async def _undisturbed(self) -> bool:
         """Whether they left all as it was."""

@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds without output after which a program whose human has left is ended, and how long it may go on writing.
+#: Seconds without output after which a program whose human has left, and that is not at work, is ended, and how
+#: long it may go on writing.
 _QUIET, _SETTLE = 0.5, 2.0
 
+#: What its screen says of a turn that is at work. One that waits is ended: the agent asks anew where answers arrive.
+_AT_WORK = frozenset({"working", "retrying"})
+
+#: Seconds for which a turn is let go on without its human, where the agent has no time limit.
+_WORKS_ON = 24 * 3600.0
 
 #: Seconds within which the screen shows, and is understood to show, what a human has typed last.
 _A_MOMENT = 3.0
@@ -84,8 +90,13 @@ class Humans:
         if self._terminal:
             self._terminal.hide(secrets)
 
-    async def host(self, launch: Launch) -> None:
-        """Run the program's terminal interface until the human has left. Nothing else of the agent runs."""
+    async def host(self, launch: Launch, on_alone: Callable[[bool], None] = lambda alone: None) -> None:
+        """
+        Run the program's terminal interface until the human has left, and a turn that is at work then has ended.
+        Nothing else of the agent runs.
+
+        :param on_alone: Called with true when it goes on without a human, then with false.
+        """
         self.wanted.clear()
         if self._terminal is None or self._terminal.writer is None or self.work is None:
             return
@@ -110,7 +121,7 @@ class Humans:
                 if await self._until_left(asyncio.create_task(stage.ended())):
                     self._terminal.dismiss("its interface was closed; the agent goes on by itself")
                 else:
-                    await _settled(stage)  # whoever comes back meanwhile finds it open
+                    await self._let_finish(stage, on_alone)
         except AgentError as error:
             self.refuse(f"its terminal interface cannot be started: {error}")
         finally:
@@ -142,6 +153,35 @@ class Humans:
         self.wanted.clear()
         if self._terminal is not None:
             self._terminal.demote(reason)
+
+    async def _let_finish(self, stage: Stage, on_alone: Callable[[bool], None]) -> None:
+        """
+        Until nothing is at work any more, or somebody comes back, who finds it open.
+
+        Programs write a conversation down a moment after they have shown it: what was said last must stay.
+        """
+        assert self._terminal is not None and self.work is not None
+        on_alone(True)
+        try:
+            worked_at = begun = time.monotonic()
+            rested = 0
+            while stage.exit_code is None and self._terminal.writer is None:
+                written = stage.written
+                await asyncio.sleep(_QUIET)
+                now = time.monotonic()
+                if stage.judge().state in _AT_WORK and now - begun < _WORKS_ON:
+                    if worked_at == begun:
+                        self.work.write(
+                            b"[nobody has its interface any more; the turn that is at work there is let finish]\n"
+                        )
+                    worked_at, rested = now, 0
+                elif stage.written == written or now - worked_at >= _SETTLE:
+                    # Twice: between two steps of a turn a screen may look idle for a moment.
+                    rested += 1
+                    if worked_at == begun or rested > 1:
+                        return
+        finally:
+            on_alone(False)
 
     async def _until_left(self, ended: asyncio.Task[int]) -> bool:
         """Whether the program ended before the human had left."""
@@ -175,16 +215,6 @@ class Humans:
         else:
             self.wanted.clear()
         self._on_change()
-
-
-async def _settled(stage: Stage) -> None:
-    """Programs write a conversation down a moment after they have shown it: what was said last must stay."""
-    deadline = time.monotonic() + _SETTLE
-    while time.monotonic() < deadline and stage.exit_code is None:
-        written = stage.written
-        await asyncio.sleep(_QUIET)
-        if stage.written == written:
-            return
 
 
 def _rules(launch: Launch, agent_type: str) -> RuleBook:

@@ -13,7 +13,7 @@ import pytest
 from cis_provider.model.options import AgentOptions
 from cis_provider.model.session import WorkspaceRequest
 from cis_provider.node.terminals import look
-from cis_provider.testing.model_server import ModelServer, environment, run, text
+from cis_provider.testing.model_server import ModelServer, environment, run, slow, text
 from tests.integration.conftest import Node, node  # noqa: F401
 from tests.integration.terminal.conftest import Viewer
 
@@ -87,6 +87,26 @@ def test_what_a_human_said_in_its_interface_is_part_of_the_conversation_that_goe
     said = json.dumps(server.calls[-1].body)
     assert "do something else" in said
     assert "From the terminal." in said
+
+
+def test_a_turn_that_a_human_leaves_at_work_in_its_interface_is_let_finish(
+    desk: Desk, server: ModelServer
+) -> None:
+    desk.record(lambda record: record.blockage is not None)
+    words = "These words take their time to arrive."
+    server.push(slow(words, every=1.0), text("All is done."))
+    ada = desk.attach()
+    ada.sees("Make it.", 60)
+    ada.until(lambda: look(desk.id).state == "idle", 60)
+    ada.type("do something else")
+    ada.sees("do something else")
+    time.sleep(1)  # Kimi takes a key that comes too soon after others for a part of a paste
+    ada.type("\r")
+    ada.until(lambda: look(desk.id).state == "working", 60)
+    ada.drop()
+    ended = desk.record(lambda record: record.state == "ended")
+    assert (ended.result.subtype, ended.result.output) == ("success", "All is done.")
+    assert words in json.dumps(server.calls[-1].body)
 
 
 def test_who_only_watches_sees_what_it_says_and_takes_nothing_over(desk: Desk, server: ModelServer) -> None:

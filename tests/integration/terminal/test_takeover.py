@@ -15,6 +15,8 @@ import pytest
 
 from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.base import Launch
+from cis_provider.screens import rule_files
+from cis_provider.testing import fake_tui
 from cis_provider.wire.terminal import Attached, Gone
 from cis_provider.worker.attach_live import LiveTerminal
 from cis_provider.worker.mask import SecretMask
@@ -55,8 +57,10 @@ class Seat:
         self.terminal = LiveTerminal(output=log, recording=recording, mask=SecretMask([]))
         self.humans = Humans(self.terminal)
         self.pids: list[int] = []
+        self.said: list[bytes] = []
         work: Any = SimpleNamespace(
             session_id="s", workspace=folder, folder=folder, on_process=self.pids.append,
+            write=self.said.append,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), "CIS_SESSION_ID": "s"},
             request=SimpleNamespace(agent_type="claude", options=AgentOptions()),
         )  # fmt: skip
@@ -143,6 +147,68 @@ async def test_who_comes_back_in_the_moment_it_is_closed_finds_it_open(seat: Any
     assert not hosting.done()
     place.terminal.leave(again)
     await hosting
+    assert place.gone()
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interface's screen is understood."""
+    book = rule_files.load(Path(fake_tui.__file__).with_suffix(".yaml"))
+    monkeypatch.setattr("cis_provider.worker.takeover._rules", lambda *_: book)
+
+
+async def test_a_turn_that_is_at_work_when_they_leave_is_let_finish(seat: Any, known: None) -> None:
+    place = seat()
+    alone: list[bool] = []
+    ada = place.come("ada")
+    hosting = asyncio.create_task(place.humans.host(Launch(TUI), alone.append))
+    await place.shows("ready")
+    place.terminal.typed(ada, b"work 5\r")
+    await place.shows("Working")
+    place.terminal.leave(ada)
+    await asyncio.sleep(3)
+    assert not hosting.done(), "it was cut off"
+    assert place.humans.attached == ""
+    assert alone == [True]
+    assert any(b"let finish" in line for line in place.said)
+    await place.shows("Done working.")
+    async with asyncio.timeout(5):
+        await hosting
+    assert alone == [True, False]
+    assert place.gone()
+
+
+async def test_who_comes_back_to_a_turn_that_is_at_work_has_it_again(seat: Any, known: None) -> None:
+    place = seat()
+    ada = place.come("ada")
+    hosting = asyncio.create_task(place.humans.host(Launch(TUI)))
+    await place.shows("ready")
+    place.terminal.typed(ada, b"work 60\r")
+    await place.shows("Working")
+    place.terminal.leave(ada)
+    await asyncio.sleep(1)
+    bob = place.come("bob")
+    assert place.humans.attached == "bob"
+    place.terminal.typed(bob, b"\x1b")
+    await place.shows("Interrupted")
+    await asyncio.sleep(1)
+    assert not hosting.done(), "an idle interface is bob's for as long as he stays"
+    place.terminal.leave(bob)
+    async with asyncio.timeout(5):
+        await hosting
+    assert len(place.pids) == 1
+
+
+async def test_an_interface_that_waits_when_they_leave_is_closed(seat: Any, known: None) -> None:
+    place = seat()
+    ada = place.come("ada")
+    hosting = asyncio.create_task(place.humans.host(Launch(TUI)))
+    await place.shows("ready")
+    place.terminal.typed(ada, b"ask rm\r")
+    await place.shows("Run rm?")
+    place.terminal.leave(ada)
+    async with asyncio.timeout(5):
+        await hosting
     assert place.gone()
 
 

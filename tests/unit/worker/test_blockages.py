@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -362,6 +363,8 @@ class Guests(Humans):
         super().__init__()
         self.launches: list[tuple[Launch, int]] = []
         self.refused: list[str] = []
+        #: Seconds for which a turn is at work when they have left.
+        self.turn_left = 0.0
         self.leave = asyncio.Event()
         self.came = asyncio.Event()
         self.told = asyncio.Event()
@@ -371,13 +374,19 @@ class Guests(Humans):
         self.name = name
         self.wanted.set()
 
-    async def host(self, launch: Launch) -> None:
+    async def host(self, launch: Launch, on_alone: Callable[[bool], None] = lambda alone: None) -> None:
         self.wanted.clear()
         self.attached = self.name
         self.launches.append((launch, self._at_work()))
         self.came.set()
         await self.leave.wait()
         self.attached = ""
+        if self.turn_left:
+            on_alone(True)
+            try:
+                await asyncio.sleep(self.turn_left)
+            finally:
+                on_alone(False)
 
     def refuse(self, reason: str) -> None:
         super().refuse(reason)
@@ -414,6 +423,19 @@ async def test_a_human_takes_a_turn_that_runs_and_hands_it_back(desk: Desk) -> N
     assert outcome.subtype == "success", "the human's time does not count"
     assert sitting.runtime.settings[1].resume == "conversation-1"
     assert "A human has worked with you" in sitting.runtime.prompts[1]
+
+
+async def test_a_turn_that_a_human_leaves_behind_is_let_finish_within_the_time_limit(desk: Desk) -> None:
+    for seconds, subtype in ((0.2, "success"), (30.0, "timeout")):
+        sitting, guests = with_guests(desk, [Output(text="working")], [DONE], timeout=1.0)
+        await desk.until(lambda: b"working" in desk.work.output.tail)
+        guests.turn_left = seconds
+        guests.come("root")
+        async with asyncio.timeout(5):
+            await guests.came.wait()
+        await asyncio.sleep(1.1)
+        guests.leave.set()
+        assert (await sitting.ended()).subtype == subtype
 
 
 async def test_a_question_is_settled_by_the_human_who_takes_the_terminal(desk: Desk) -> None:
