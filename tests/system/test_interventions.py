@@ -142,7 +142,8 @@ def test_an_answer_at_the_terminal_takes_the_form_away(blocked: Blocked) -> None
 def test_only_approvers_may_answer_and_others_once_it_was_escalated(blocked: Blocked) -> None:
     keys = {"approvers": ["somebody-else"], "answer_timeout": "5s", "on_answer_timeout": "escalate"}
     run, forms = blocked.up("touch one", **keys, escalate_to=["admin"])
-    form = forms.wait("agent")
+    form = forms.wait("agent", containing="Airflow has no active user `somebody-else`")
+    assert form["body"].startswith("> Nobody may answer this form.")
     assert [user["name"] for user in form["assigned_users"]] == ["somebody-else"]
     assert forms.fill(form, "allow") == 403
     run.airflow.eventually(lambda: len(forms.wait("agent")["assigned_users"]) == 2, 60)
