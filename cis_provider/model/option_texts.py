@@ -48,12 +48,19 @@ def filled(options: AgentOptions, secrets: Mapping[str, str]) -> AgentOptions:
     """
     The options with values in the place of placeholders. For the agent's process only, never for a disk.
 
+    Runtimes read the texts of MCP servers once more, from the agent's environment. A value that is put in here
+    is not looked into then: a ``${`` of its own is escaped.
+
     :raises ConfigError: A ``${NAME}`` has no value.
     """
     if not options.mcp_servers and not options.config:
         return options
-    plain = change_texts(msgspec.to_builtins(options), lambda _, text: substitute(text, secrets.get))
-    return msgspec.convert(plain, AgentOptions)
+
+    def fill(path: Path, text: str) -> str:
+        value = substitute(text, secrets.get)
+        return value.replace("${", "$${") if path[0] == "mcp_servers" else value
+
+    return msgspec.convert(change_texts(msgspec.to_builtins(options), fill), AgentOptions)
 
 
 def _server(server: Any, name: str, change: Callable[[Path, str], str]) -> Any:

@@ -203,7 +203,7 @@ class _Hidden:
 
     def _variable(self, text: str) -> str:
         name = f"{self._prefix}_{len(self.values)}"
-        self.values[name] = _REFERENCE.sub(self._value, text)
+        self.values[name] = "${".join(_REFERENCE.sub(self._value, part) for part in text.split("$${"))
         return name
 
     def _value(self, found: re.Match[str]) -> str:
