@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from cis_provider.runtimes.events import Output
 from cis_provider.runtimes.kimi import KimiRuntime
 from cis_provider.testing.model_server import ModelServer
 from cis_provider.testing.model_server import steps as say
-from tests.kit.acp_cases import AcpCases, Talks, said
+from tests.kit.acp_cases import AcpCases
+from tests.kit.acp_talks import Talks, said
+from tests.kit.acp_traps import AcpTraps
 
 pytestmark = [pytest.mark.agents, pytest.mark.more_agents]
 
@@ -39,9 +43,10 @@ _QUESTIONS = {
 _PROMPTS = {"first of one", "second of one", "first of two", "second of two"}
 
 
-class TestKimi(AcpCases):
+class TestKimi(AcpCases, AcpTraps):
     program = "kimi"
     runtime = KimiRuntime
+    own_tries = 10
 
     async def test_all_its_questions_are_asked(self, server: ModelServer, talks: Talks) -> None:
         server.push(say.tool("AskUserQuestion", _QUESTIONS), say.text("thank you"))
@@ -104,3 +109,35 @@ class TestKimi(AcpCases):
         end = await talk.turn(say.filler(200_000))
         assert any("Compact" in one.text for one in talk.seen if isinstance(one, Output))
         assert "ompact" not in end.text
+
+    async def test_a_model_that_says_nothing_is_no_success(self, server: ModelServer, talks: Talks) -> None:
+        server.push(say.text("First answer."), say.text("", repeat="forever"))
+        talk = talks(config={"retry_patience": 3.0})
+        await talk.start()
+        await talk.turn("first")
+        end = await talk.turn("second")
+        assert (end.stop_reason, end.error_class, end.text) == ("error", "transient", "")
+
+    async def test_a_conversation_that_never_asked_does_so_when_it_is_gone_on_with(
+        self, server: ModelServer, talks: Talks, agent_program: Callable[[str], Path], tmp_path: Path
+    ) -> None:
+        server.push(say.text("First answer."), say.run("echo made > made.txt"))
+        env: dict[str, str] = talks.env  # type: ignore[attr-defined]
+        command = [str(agent_program(self.program)), "-p", "first prompt"]  # in its automatic mode
+        place = {"cwd": tmp_path / "workspace", "env": env, "timeout": 60}
+        done = await asyncio.to_thread(
+            subprocess.run, command, check=True, capture_output=True, text=True, **place
+        )
+        session = done.stderr.partition("kimi -r ")[2].split()[0]
+        talk = talks(resume=session)
+        await talk.start()
+        await talk.conversation.send("second prompt")
+        assert "echo made > made.txt" in (await talk.blocked()).title
+        assert "First answer." in said(server.calls[-1])
+        assert not (tmp_path / "workspace" / "made.txt").exists()
+
+
+class TestOlderKimi(AcpTraps):
+    program = "kimi@0.43.1"
+    runtime = KimiRuntime
+    own_tries = 10

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from cis_provider.model.options import Permissions
+from cis_provider.runtimes.acp.opencode_server import PASSWORD, OpenCodeServer
+from cis_provider.runtimes.base import Setting
 from cis_provider.runtimes.opencode import OpenCodeRuntime
 from cis_provider.testing.model_server import ModelServer
 from cis_provider.testing.model_server import steps as say
-from tests.kit.acp_cases import AcpCases, Talks
+from tests.kit.acp_cases import AcpCases
+from tests.kit.acp_talks import Talks
+from tests.kit.acp_traps import AcpTraps
 
 pytestmark = [pytest.mark.agents, pytest.mark.more_agents]
 
 
-class TestOpenCode(AcpCases):
+class TestOpenCode(AcpCases, AcpTraps):
     program = "opencode"
     runtime = OpenCodeRuntime
+    own_tries = 6
 
     async def test_a_rejected_permission_leaves_an_empty_text(
         self, server: ModelServer, talks: Talks
@@ -104,3 +110,29 @@ class TestOpenCode(AcpCases):
         await talk.conversation.send("write it")
         assert "echo x" in (await talk.blocked()).title
         assert file.read_text() == "A"
+
+    async def test_its_server_is_closed_to_others_on_the_machine(
+        self, server: ModelServer, talks: Talks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: dict[str, str] = talks.env  # type: ignore[attr-defined]
+        talk = talks(env={name: value for name, value in given.items() if name != PASSWORD})
+        started: list[Setting] = []
+        command = OpenCodeRuntime.command
+        monkeypatch.setattr(
+            OpenCodeRuntime,
+            "command",
+            lambda self, setting: (started.append(setting), command(self, setting))[1],
+        )
+        await talk.start()
+        (setting,) = started
+        opened = OpenCodeServer(setting.env)
+        assert isinstance(await asyncio.to_thread(opened.get, "/session/status"), dict)
+        with pytest.raises(OSError, match="401"):
+            await asyncio.to_thread(OpenCodeServer({**setting.env, PASSWORD: ""}).get, "/session/status")
+
+
+class TestOlderOpenCode(AcpTraps):
+    program = "opencode@1.17.19"
+    runtime = OpenCodeRuntime
+    own_tries = 6
+    nonsense = ""

@@ -7,78 +7,22 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
 from cis_provider.model.blockage import BlockageKind
-from cis_provider.model.options import AgentOptions, McpServer, Permissions
-from cis_provider.runtimes.acp import AcpRuntime
-from cis_provider.runtimes.base import Setting
+from cis_provider.model.options import McpServer, Permissions
 from cis_provider.runtimes.events import Blocked, Output, ToolCall, Usage
 from cis_provider.testing.model_server import ModelServer
 from cis_provider.testing.model_server import steps as say
-from cis_provider.testing.model_server.environment import environment
+from tests.kit.acp_talks import AcpTalks, Talks, said
 from tests.kit.by_hand import Terminal
-from tests.kit.talk import Talk
-
-Talks = Callable[..., Talk]
 
 
-def said(request: Any) -> list[str]:
-    """All that users and models say in a recorded request, as texts."""
-    found = []
-    for message in request.body["messages"]:
-        content = message.get("content") or ""
-        parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-        found += parts if message["role"] in ("user", "assistant") else []
-    return found
-
-
-class AcpCases:
-    """To be inherited; the tests of one program are one class."""
-
-    program: ClassVar[str]
-    runtime: ClassVar[type[AcpRuntime]]
-
-    @pytest.fixture
-    def server(self) -> Iterator[ModelServer]:
-        with ModelServer() as server:
-            yield server
-
-    @pytest.fixture
-    async def talks(
-        self, server: ModelServer, tmp_path: Path, agent_program: Callable[[str], Path]
-    ) -> AsyncIterator[Talks]:
-        file, made, pids = str(agent_program(self.program)), [], []
-        for name in ("workspace", "folder"):
-            (tmp_path / name).mkdir()
-        env = environment(self.program, server.url, tmp_path / "home", workspace=tmp_path / "workspace")
-        env["TMPDIR"] = str(tmp_path)  # OpenCode unpacks libraries, and leaves them when it is killed
-
-        def make(resume: str = "", env: dict[str, str] = {**env, "PATH": os.defpath}, **options: Any) -> Talk:  # noqa: B006
-            setting = Setting(
-                workspace=tmp_path / "workspace",
-                folder=tmp_path / "folder",
-                env=dict(env),
-                options=AgentOptions(**{"program": (file,), **options}),
-                resume=resume,
-                on_process=pids.append,
-            )
-            made.append(Talk(self.runtime(), setting, patience=60.0))
-            made[-1].pids = pids  # type: ignore[attr-defined]
-            return made[-1]
-
-        make.env = {**env, "PATH": os.defpath}  # type: ignore[attr-defined]
-        yield make
-        for talk in made:
-            await talk.conversation.stop()
-        for pid in pids:
-            with pytest.raises(ProcessLookupError):
-                os.killpg(pid, 0)
+class AcpCases(AcpTalks):
+    """To be inherited: see :class:`AcpTalks`."""
 
     async def test_a_turn_with_its_tokens(self, server: ModelServer, talks: Talks) -> None:
         server.push(say.text("all is well"))
@@ -174,7 +118,7 @@ class AcpCases:
         await first.start()
         await first.turn("first question")
         await first.conversation.send("second question")
-        await asyncio.to_thread(server.wait_for, 2)
+        await asyncio.to_thread(server.wait_for, 2, 60)
         os.kill(first.pids[0], signal.SIGKILL)  # type: ignore[attr-defined]
         ended = await first.end()
         assert ended.exit_code == 137
@@ -193,7 +137,7 @@ class AcpCases:
         talk = talks()
         await talk.start()
         await talk.conversation.send("hang")
-        await asyncio.to_thread(server.wait_for, 1)
+        await asyncio.to_thread(server.wait_for, 1, 60)
         await talk.conversation.interrupt()
         assert (await talk.end_of_turn()).stop_reason == "cancelled"
         server.push(say.text("on we go"))
@@ -207,7 +151,7 @@ class AcpCases:
         talk = talks()
         await talk.start()
         await talk.conversation.send("hang")
-        await asyncio.to_thread(server.wait_for, 1)
+        await asyncio.to_thread(server.wait_for, 1, 60)
         began = time.monotonic()
         await talk.conversation.stop()
         assert time.monotonic() - began < 5
@@ -268,7 +212,7 @@ class AcpCases:
 def _by_hand(terminal: Terminal) -> None:
     """Type a prompt into the program's own interface, when it shows the conversation so far."""
     try:
-        terminal.sees("number is four", seconds=40)
+        terminal.sees("number is four", seconds=60)
         terminal.rests()
         terminal.type("typed by hand")
         terminal.sees("typed by hand")
