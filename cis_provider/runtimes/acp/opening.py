@@ -141,7 +141,9 @@ class Opening:
         if mode is None:
             return
         if (option := settings.config_option(opened, "mode", "mode")) is not None:
-            await self._choose(session_id, option, mode)
+            # Set also where it is so already: Kimi calls the mode of a conversation that `kimi -p` began
+            # "default", and asks for nothing in it.
+            await self._choose(session_id, {**option, "currentValue": None}, mode)
         else:
             await self._ask("session/set_mode", {"sessionId": session_id, "modeId": mode})
 
