@@ -82,7 +82,7 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     :param max_tries: Airflow's ``max_tries`` then: a clear changes it, a lost try does not.
     :param agent_id: The agent's id in its file, also its task id.
     :param agent_type: Name of the runtime.
-    :param command: For ``shell`` a bash script, for the others the prompt.
+    :param command: For ``shell`` a bash script, for the others the prompt, in which ``${NAME}`` is one of ``secrets``.
     :param scope: Text of a :class:`~cis_provider.model.scope.TaskScope`.
     :param exclusive: How the agent wants its scope: for its run alone, for itself alone, or as it comes.
     :param turn: Scopes that its run wants for itself alone, all at once, from its first agent to its last.

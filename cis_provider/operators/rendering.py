@@ -48,6 +48,8 @@ def guarded(operator: Any, jinja_env: jinja2.Environment) -> Iterator[jinja2.Env
         operator.env = {name: unguard(text, env[name][1]) for name, text in operator.env.items()}
     if prompt:
         operator.prompt = unguard(operator.prompt, prompt[1])
+    elif operator.agent_type != "shell" and isinstance(operator.prompt, str):
+        operator.prompt = unguard(operator.prompt, [])
 
 
 def _guard(tokens: dict[Path, list[str]], path: Path, text: str) -> str:

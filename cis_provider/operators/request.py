@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cis_provider.errors import PermanentAgentError
 from cis_provider.model.option_texts import texts_in
+from cis_provider.model.placeholders import unguard
 from cis_provider.model.session import Exclusive, SessionKey, SessionRequest, WorkspaceRequest
 from cis_provider.model.text import variable_name
 from cis_provider.node_environment import values_for
@@ -161,7 +162,8 @@ def _prompt(prompt: str, outputs: UpstreamOutputs) -> str:
     from cis_provider.context.assembly import assemble_markdown
 
     handed_over = assemble_markdown(list(outputs.stored.values()), budget_chars=CONTEXT_BUDGET)
-    return f"{handed_over}\n\n{prompt}"
+    # What others said is text: it names no variable.
+    return f"{unguard(handed_over, [])}\n\n{prompt}"
 
 
 def _places(operator: AgentFields, outputs: UpstreamOutputs) -> dict[str, str]:

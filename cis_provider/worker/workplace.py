@@ -6,8 +6,9 @@ import json
 import logging
 from collections.abc import Callable
 
-from cis_provider.errors import AgentError, PermanentAgentError, TransientAgentError
+from cis_provider.errors import AgentError, ConfigError, PermanentAgentError, TransientAgentError
 from cis_provider.model.option_texts import filled
+from cis_provider.model.placeholders import substitute
 from cis_provider.runtimes.base import ConversationRuntime, Setting
 from cis_provider.runtimes.events import TurnEnded
 from cis_provider.worker import conversations, fallbacks, wording
@@ -181,8 +182,16 @@ class Workplace:
         return None
 
     def first_prompt(self) -> str:
-        """What the agent is to do, with the form of its answer where one is wanted."""
-        prompt, schema = self._work.request.command, self._options.output_schema
+        """
+        What the agent is to do, with the form of its answer where one is wanted.
+
+        :raises PermanentAgentError: A ``${NAME}`` has no value.
+        """
+        request, schema = self._work.request, self._options.output_schema
+        try:
+            prompt = substitute(request.command, request.secrets.get)
+        except ConfigError as error:
+            raise PermanentAgentError(f"its prompt: {error}") from None
         return wording.output_wanted(prompt, json.dumps(schema, indent=1)) if schema else prompt
 
     def know_conversation(self) -> None:

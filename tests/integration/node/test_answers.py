@@ -88,6 +88,19 @@ def test_an_answer_reaches_the_agent_and_the_result_says_who_gave_it(asking: Ask
     assert settled.asked_at <= settled.settled_at
 
 
+def test_a_prompt_has_the_values_of_its_names_and_they_are_masked(asking: Asking) -> None:
+    session_id = asking.submit("say $${HOME} ${GREETING}", secrets={"GREETING": "hello ${HOME}"})
+    ended = asking.node.ended(session_id)
+    assert ended.result.output.strip() == "${HOME} ***"
+    (told,) = asking.home.iterdir()
+    assert '"prompt": "say ${HOME} hello ${HOME}"' in told.read_text()
+
+
+def test_a_prompt_with_a_name_that_has_no_value_is_not_sent(asking: Asking) -> None:
+    ended = asking.node.ended(asking.submit("say ${GREETING}"))
+    assert (ended.result.subtype, ended.result.error) == ("unsupported", "its prompt: not set: GREETING")
+
+
 def test_an_answer_that_is_sent_twice_is_delivered_once(asking: Asking) -> None:
     session_id = asking.submit("steps run one | run two")
     asking.blocked(session_id)

@@ -8,12 +8,15 @@ from types import SimpleNamespace
 import jinja2
 import pytest
 
+from cis_provider.context.store import StoredOutput
 from cis_provider.errors import ConfigError, PermanentAgentError
 from cis_provider.model.option_texts import filled
 from cis_provider.model.options import AgentOptions, McpServer, Permissions
+from cis_provider.model.placeholders import substitute
 from cis_provider.operators.agent import AgentOperator
 from cis_provider.operators.options import to_options
 from cis_provider.operators.outputs import UpstreamOutputs
+from cis_provider.operators.rendering import guarded
 from cis_provider.operators.request import build_request
 
 
@@ -92,3 +95,26 @@ def test_a_template_fills_in_options_but_cannot_name_a_secret():
         "check": "${x} ${THEIRS}",
     }
     assert filled(to_options(task.options), {"MINE": "m"}).config == {"a": "m ${THEIRS}"}
+
+
+def test_what_others_said_is_text_in_a_prompt_and_names_no_variable(monkeypatch, cis_home):
+    monkeypatch.setenv("MINE", "m")
+    said = StoredOutput("b", "shell", "echo ${THEIRS} ${", is_error=False, subtype="success")
+    upstream = SimpleNamespace(stored={"b": said})
+    request = build_request(operator(prompt="Say ${MINE}."), context(), upstream, ())
+    assert request.secrets == {"MINE": "m"}
+    prompt = substitute(request.command, request.secrets.get)
+    assert "echo ${THEIRS} ${" in prompt
+    assert prompt.endswith("Say m.")
+
+
+def test_a_prompt_that_another_task_wrote_names_no_variable(monkeypatch, cis_home):
+    monkeypatch.setenv("THEIRS", "secret")
+    task = operator(prompt="x", env={})
+    jinja = jinja2.Environment(autoescape=False)
+    task.prompt = object()  # what comes of another task, as long as it has not been looked up
+    with guarded(task, jinja):
+        task.prompt = "Say ${THEIRS}."
+    request = build_request(task, context(), UpstreamOutputs("d", "r", []), ())
+    assert request.secrets == {}
+    assert substitute(request.command, request.secrets.get) == "Say ${THEIRS}."
