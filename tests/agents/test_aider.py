@@ -167,7 +167,7 @@ async def test_a_turn_is_interrupted(server, talks):
     talk = talks()
     await talk.start()
     await talk.conversation.send("wait")
-    await asyncio.to_thread(server.wait_for, 1, 30)
+    await asyncio.to_thread(server.wait_for, 1, 60)
     await talk.conversation.interrupt()
     assert (await talk.end_of_turn()).stop_reason == "cancelled"
     assert (await talk.turn("again")).text == "back"
@@ -178,7 +178,7 @@ async def test_a_killed_process_ends_the_turn_and_the_conversation_goes_on(serve
     talk = talks()
     started = await talk.start()
     await talk.conversation.send("wait")
-    await asyncio.to_thread(server.wait_for, 1, 30)
+    await asyncio.to_thread(server.wait_for, 1, 60)
     os.killpg(talk.conversation._stage._pty.pid, signal.SIGKILL)
     end = await talk.end_of_turn()
     assert (end.stop_reason, end.error_class) == ("error", "transient")
@@ -211,10 +211,29 @@ async def test_a_model_that_says_nothing_gives_an_empty_text(server, talks):
     assert (await talk.turn("Second.")).text == ""
 
 
-async def test_a_provider_that_stays_broken_ends_the_turn(server, talks):
-    server.push(say.status(500, repeat="forever"))
+async def test_a_provider_that_stays_broken_is_not_tried_to_the_programs_own_end(server, talks):
+    server.push(say.text("They are back.", when={"any_contains": "once more"}))
+    server.push(say.status(500, message="The machines are on fire.", repeat="forever"))
     talk = talks()
-    talk.patience = 150.0  # it tries for a minute and more, and says what it waits for
     await talk.start()
     end = await talk.turn("hello")
     assert (end.stop_reason, end.error_class, end.text) == ("error", "transient", "")
+    assert "The machines are on fire." in end.error and "Retrying" not in end.error
+    assert "Retrying in 8.0 seconds..." in "".join(one.text for one in talk.of(Output))
+    assert len(server.calls) <= 21, "by itself it makes 27, and waits for a minute and more"
+    assert (await talk.turn("once more")).text == "They are back."
+
+
+async def test_a_piece_of_a_failed_try_is_no_part_of_the_answer(server, talks):
+    server.push(say.cut("Half a sentence that", after=3), say.text("All is well."))
+    talk = talks()
+    await talk.start()
+    assert (await talk.turn("hello")).text == "All is well."
+
+
+async def test_an_answer_that_is_none_is_no_answer(server, talks):
+    server.push(say.nonsense("html", repeat="forever"))
+    talk = talks()
+    await talk.start()
+    end = await talk.turn("hello")
+    assert end.text == ""

@@ -81,7 +81,7 @@ async def test_killed_it_goes_on_in_the_same_conversation(older: Place, server: 
     talk = await older.begin(server)
     await talk.turn("The word is heron.")
     await talk.conversation.send("And now?")
-    await asyncio.to_thread(server.wait_for, 2)
+    await asyncio.to_thread(server.wait_for, 2, 30)
     await older.written("projects/*/*.jsonl", "And now?")
     os.kill(older.pids[-1], signal.SIGKILL)
     assert (await talk.until(Ended)).exit_code == 137

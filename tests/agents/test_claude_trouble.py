@@ -17,7 +17,8 @@ from cis_provider.runtimes.events import (
     Ended,
     TurnEnded,
 )
-from cis_provider.testing.model_server import ModelServer, hang, run, status, text
+from cis_provider.testing.model_server import ModelServer, cut, hang, nonsense, run, status, text
+from cis_provider.testing.model_server.steps import NonsenseKind
 from tests.kit.heard import whole
 from tests.kit.place import Place, runs
 
@@ -68,7 +69,7 @@ async def test_a_killed_program_says_so_and_the_conversation_goes_on_in_a_new_on
         async with claude.talk(server) as talk:
             await talk.turn("The word is heron.")
             await talk.conversation.send("And now?")
-            await asyncio.to_thread(server.wait_for, 2)
+            await asyncio.to_thread(server.wait_for, 2, 30)
             os.kill(claude.pids[-1], signal.SIGKILL)
             end = await talk.until(Ended)
             assert end.exit_code == 137
@@ -85,7 +86,7 @@ async def test_a_program_that_is_killed_in_its_first_turn_can_be_resumed(claude:
     with ModelServer([hang()]) as server:
         async with claude.talk(server) as talk:
             await talk.conversation.send("The word is heron.")
-            await asyncio.to_thread(server.wait_for, 1)
+            await asyncio.to_thread(server.wait_for, 1, 30)
             await claude.written("projects/*/*.jsonl", "The word is heron.")
             os.kill(claude.pids[-1], signal.SIGKILL)
             await talk.until(Ended)
@@ -113,7 +114,7 @@ async def test_a_hanging_turn_is_stopped_within_seconds_and_nothing_is_left(clau
     with ModelServer([hang()]) as server:
         async with claude.talk(server) as talk:
             await talk.conversation.send("Work.")
-            await asyncio.to_thread(server.wait_for, 1)
+            await asyncio.to_thread(server.wait_for, 1, 30)
             family = [
                 psutil.Process(claude.pids[-1]),
                 *psutil.Process(claude.pids[-1]).children(recursive=True),
@@ -128,7 +129,7 @@ async def test_an_interrupted_turn_ends_and_the_next_one_works(claude: Place) ->
     with ModelServer([hang(), text("The next one.")]) as server:
         async with claude.talk(server) as talk:
             await talk.conversation.send("Work.")
-            await asyncio.to_thread(server.wait_for, 1)
+            await asyncio.to_thread(server.wait_for, 1, 30)
             await talk.conversation.interrupt()
             assert (await talk.until(TurnEnded)).stop_reason == "cancelled"
             assert (await talk.turn("Once more.")).text == "The next one."
@@ -163,3 +164,19 @@ async def test_a_wrong_key_is_not_tried_again_and_again(claude: Place, server: M
     talk = await claude.begin(server)
     assert (await talk.turn("Work.")).error_class == "login"
     assert len(server.calls) <= 4
+
+
+async def test_a_piece_of_a_failed_try_is_no_part_of_the_answer(claude: Place, server: ModelServer) -> None:
+    server.push(cut("Half a sentence that", after=3), text("All is well."))
+    talk = await claude.begin(server)
+    assert (await talk.turn("Work.")).text == "All is well."
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+async def test_answers_that_are_none_are_no_success(
+    claude: Place, server: ModelServer, kind: NonsenseKind
+) -> None:
+    server.push(nonsense(kind, repeat="forever"))
+    talk = await claude.begin(server)
+    end = await talk.turn("Work.")
+    assert (end.stop_reason, end.error_class, end.text) == ("error", "transient", ""), end

@@ -64,7 +64,7 @@ async def test_killed_it_goes_on_in_the_same_conversation(older: Place, server: 
     talk = await older.begin(server)
     await talk.turn("first prompt")
     await talk.conversation.send("second prompt")
-    await asyncio.to_thread(server.wait_for, 2)
+    await asyncio.to_thread(server.wait_for, 2, 30)
     os.kill(older.pids[0], signal.SIGKILL)
     assert (await talk.until(Ended)).exit_code == 137
     server.push(text("Third answer."))

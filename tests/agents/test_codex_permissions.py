@@ -81,7 +81,7 @@ async def test_a_denied_command_does_not_run_and_is_reported_though_all_seems_we
             answer = Answer(number=blocked.number, option="decline", text="use the other folder")
             await talk.conversation.answer(answer)
             end = await talk.until(TurnEnded)
-            assert "use the other folder" in prompts((await asyncio.to_thread(server.wait_for, 2))[1])
+            assert "use the other folder" in prompts((await asyncio.to_thread(server.wait_for, 2, 30))[1])
     assert end == TurnEnded(text="I could not.", denied=("touch made",))
     assert not (codex.workspace / "made").exists()
     assert talk.of(ToolCall)[-1].status == "failed"

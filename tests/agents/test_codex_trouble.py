@@ -13,7 +13,8 @@ import pytest
 
 from cis_provider.model.options import Permissions
 from cis_provider.runtimes.events import Ended, Output, TurnEnded, Usage
-from cis_provider.testing.model_server import ModelServer, hang, run, slow, status, text
+from cis_provider.testing.model_server import ModelServer, cut, hang, nonsense, run, slow, status, text
+from cis_provider.testing.model_server.steps import NonsenseKind
 from tests.kit.heard import prompts
 from tests.kit.place import Place, runs
 
@@ -79,7 +80,7 @@ async def test_killed_in_a_turn_it_says_so_and_another_goes_on_in_the_conversati
         async with codex.talk(server) as talk:
             await talk.turn("first prompt")
             await talk.conversation.send("second prompt")
-            await asyncio.to_thread(server.wait_for, 2)
+            await asyncio.to_thread(server.wait_for, 2, 30)
             os.kill(codex.pids[0], signal.SIGKILL)
             end = await talk.until(Ended, TurnEnded)
             assert isinstance(end, Ended)
@@ -98,7 +99,7 @@ async def test_it_is_stopped_while_the_model_hangs(codex: Place) -> None:
     with ModelServer([hang()]) as server:
         async with codex.talk(server) as talk:
             await talk.conversation.send("go")
-            await asyncio.to_thread(server.wait_for, 1)
+            await asyncio.to_thread(server.wait_for, 1, 30)
             begun = time.monotonic()
             await talk.conversation.stop()
             took = time.monotonic() - begun
@@ -150,3 +151,24 @@ async def test_a_model_that_says_nothing_gives_an_empty_text_and_not_that_of_the
     talk = await codex.begin(server)
     await talk.turn("First.")
     assert await talk.turn("Second.") == TurnEnded()
+
+
+async def test_its_own_tries_are_in_the_log_and_no_part_of_the_answer(
+    codex: Place, server: ModelServer
+) -> None:
+    server.push(cut("Half a sentence that", after=3), text("All is well."))
+    codex.retries = 2
+    talk = await codex.begin(server)
+    assert await talk.turn("go") == TurnEnded(text="All is well.")
+    told = "".join(one.text for one in talk.of(Output) if not one.thought)
+    assert "\n[retrying] Reconnecting" in told
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+async def test_answers_that_are_none_are_no_success(
+    codex: Place, server: ModelServer, kind: NonsenseKind
+) -> None:
+    server.push(nonsense(kind, repeat="forever"))
+    talk = await codex.begin(server)
+    end = await talk.turn("go")
+    assert (end.stop_reason, end.error_class, end.text) == ("error", "transient", ""), end

@@ -44,12 +44,12 @@ class Place:
         self.pids: list[int] = []
         self.env: dict[str, str] = {}
         self.options: dict[str, Any] = {}
-        self._name, self._program, self._retries = name, program, retries
+        self._name, self._program, self.retries = name, program, retries
         self._talks: list[Talk] = []
 
     def setting(self, server: ModelServer, resume: str = "", **options: Any) -> Setting:
         """Where a conversation takes place."""
-        made = environment(self._name, server.url, self.home, workspace=self.workspace, retries=self._retries)
+        made = environment(self._name, server.url, self.home, workspace=self.workspace, retries=self.retries)
         env = {**made, "PATH": os.defpath, "CIS_SESSION_ID": "a-test", **self.env}
         return Setting(
             workspace=self.workspace,
