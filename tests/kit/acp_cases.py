@@ -99,7 +99,7 @@ class AcpCases(AcpTalks):
         await talk.start()
         began = time.time()
         end = await talk.turn("go")
-        assert time.time() - began < 30
+        assert time.time() - began < 60
         assert (end.stop_reason, end.error_class) == ("error", "rate_limit")
         assert 3500 < end.retry_at - began < 3700
 

@@ -25,7 +25,7 @@ class Terminal:
         )
         self.pid: int = self._child.pid
 
-    def sees(self, words: str, without: str = "\0", seconds: float = 30) -> None:
+    def sees(self, words: str, without: str = "\0", seconds: float = 60) -> None:
         """Wait until the screen shows these words, and not those."""
         deadline = time.monotonic() + seconds
         while words not in (screen := "\n".join(self._screen.frame().lines)) or without in screen:

@@ -62,7 +62,7 @@ class Place:
 
     async def begin(self, server: ModelServer, resume: str = "", **options: Any) -> Talk:
         """A started conversation; it is stopped with the place, if not before."""
-        talk = Talk(self.runtime, self.setting(server, resume, **options), patience=30)
+        talk = Talk(self.runtime, self.setting(server, resume, **options), patience=60)
         self._talks.append(talk)
         await talk.start()
         return talk
@@ -83,7 +83,7 @@ class Place:
 
         :param files: A pattern of files in its home.
         """
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not any(words in file.read_text() for file in self.home.rglob(files)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)  # a file of another program: nothing tells when it grows
 
