@@ -37,7 +37,7 @@ class AirflowHttp:
     :param transport: Takes the place of the network in tests.
     :raises AirflowUnreachable: From every method: no answer in time, or none that makes sense.
     :raises AirflowRefused: From every method: Airflow said no.
-    :raises ConfigError: From every method: Airflow does not know us, or does not let us.
+    :raises ConfigError: From every method: Airflow does not know us.
     """
 
     def __init__(
@@ -123,12 +123,16 @@ class AirflowHttp:
 
     def _complaint(self, response: httpx.Response) -> Exception:
         status, words = response.status_code, _detail(response)
-        if status in (401, 403):
-            asked = f"{response.request.method} {response.request.url.path}"
-            what = f"; its user has no right to {asked}" if status == 403 else ""
+        if status == 401:
             return ConfigError(
-                f"Airflow at {self.url} refused us ({status}: {words}){what}; "
+                f"Airflow at {self.url} refused us ({status}: {words}); "
                 "check CIS_AIRFLOW_TOKEN, or CIS_AIRFLOW_USER and CIS_AIRFLOW_PASSWORD"
+            )
+        if status == 403:
+            asked = f"{response.request.method} {response.request.url.path}"
+            return AirflowRefused(
+                f"Airflow at {self.url} knows this login, but its user has no right to {asked} ({words})",
+                status,
             )
         if status in (502, 503, 504):
             return AirflowUnreachable(f"Airflow at {self.url} is not ready ({status}: {words})")

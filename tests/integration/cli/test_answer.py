@@ -194,6 +194,28 @@ def test_a_step_where_a_human_decides_is_answered_through_airflow(cis: Any, airf
     assert late.returncode == 1 and "has its answer already" in late.stderr
 
 
+def test_somebody_who_is_not_asked_is_told_so_in_airflows_words(cis: Any, airflow: Any) -> None:
+    run_id = "ship__20260102T030405.678Z"
+    airflow.add_dag("ship", "ok")
+    airflow.add_run("ship", run_id, ok="deferred")
+    airflow.operators["ok"] = "HumanSensor"
+    airflow.ask("ship", run_id, "ok", subject="ok: Ship it?", options=["Approve", "Reject"])
+    airflow.patch_question = lambda *_, **__: (403, {"detail": "User bob is not a respondent"})
+    refused = cis("dag", "answer", "ship", "ok", "approve")
+    assert refused.returncode == 1
+    assert "ok: " in refused.stderr and "User bob is not a respondent" in refused.stderr
+    assert "CIS_AIRFLOW_TOKEN" not in refused.stderr
+
+
+def test_runs_are_shown_to_somebody_who_may_not_see_questions(cis: Any, airflow: Any) -> None:
+    airflow.add_dag("ship", "ok")
+    airflow.add_run("ship", "ship__20260102T030405.678Z", ok="deferred")
+    airflow.operators["ok"] = "HumanSensor"
+    airflow.get_questions = lambda *_, **__: (403, {"detail": "Forbidden"})
+    shown = cis("dag", "ps", "ship")
+    assert shown.returncode == 0 and "ok" in shown.stdout, shown.stderr
+
+
 def test_an_agent_of_another_node_is_answered_in_its_form(cis: Any, airflow: Any) -> None:
     run_id = "far__20260102T030405.678Z"
     airflow.add_dag("far", "a")
