@@ -12,7 +12,7 @@ import pytest
 
 from cis_provider.model.blockage import BlockageKind
 from cis_provider.runtimes.terminal import TerminalRuntime
-from cis_provider.testing.model_server import ModelServer, Step, run, text, tool
+from cis_provider.testing.model_server import ModelServer, Step, hang, run, status, text, tool
 from tests.kit.heard import whole
 from tests.kit.place import Place
 from tests.kit.talk import Talk
@@ -113,6 +113,27 @@ async def test_a_prompt_of_many_lines_arrives_whole(
     said = whole(server).replace("\\n", "\n")
     assert prompt in said
     assert len(server.calls) == 1
+
+
+async def test_a_failed_call_is_no_success(program: Program, place: Place, server: ModelServer) -> None:
+    server.push(status(400, message="The prompt is wrong.", repeat="forever"))
+    talk = await place.begin(server)
+    end = await talk.turn(PROMPT)
+    assert end.stop_reason == "error", end
+    assert "The prompt is wrong." in end.error, end
+
+
+async def test_an_interrupted_prompt_is_no_part_of_the_next_one(
+    program: Program, place: Place, server: ModelServer
+) -> None:
+    server.push(hang(), text("The other one is done."))
+    talk = await place.begin(server)
+    await talk.conversation.send(PROMPT)
+    await asyncio.to_thread(server.wait_for, 1, 60)
+    await talk.conversation.interrupt()
+    assert (await talk.end_of_turn()).stop_reason == "cancelled"
+    assert "The other one is done." in (await talk.turn("Do the other one.")).text
+    assert PROMPT + "Do" not in whole(server), "Claude Code puts the prompt back into its input box"
 
 
 async def test_who_is_asked_for_trust_first_is_prompted_after_the_answer(

@@ -25,6 +25,8 @@ _IDLE, _IDLE_UNSEEN = 1.0, 3.0
 _UNKNOWN = 10.0
 #: Seconds in which a program must show a screen that its rules know, and a paste its echo.
 _KNOWN, _ECHO = 60.0, 10.0
+#: Seconds until a program that works on is interrupted once more.
+_PRESS_AGAIN = 3.0
 
 #: Lines of the screen that are repeated in an error.
 _LAST_LINES = 10
@@ -46,6 +48,8 @@ class InteractiveConversation(ScreenConversation):
         self._unknown = ""
         self._worked = False
         self._interrupted = False
+        self._pressed_at = 0.0
+        self._broken_off = ""
         self._looked = asyncio.Event()
         self._started = False
 
@@ -78,6 +82,7 @@ class InteractiveConversation(ScreenConversation):
         await self._until(self._ready, None)  # a question may be open; only its answer is typed then
         if self._state == "exited":
             raise TransientAgentError("the program ended before it got the prompt")
+        await self._clear(stage)
         stage.transcript.begin()
         self._waiting.denied.clear()
         before = _on_screen(stage)
@@ -92,13 +97,23 @@ class InteractiveConversation(ScreenConversation):
         self._since = time.monotonic()
         await stage.press(["enter"])
 
+    async def _clear(self, stage: Stage) -> None:
+        """Some put an interrupted prompt back into their input, and the next one would be appended to it."""
+        broken_off, self._broken_off = self._broken_off, ""
+        if not broken_off or not _is_typed(broken_off, stage):
+            return
+        await stage.press(["ctrl+c"])
+        if not await self._until(lambda: not _is_typed(broken_off, stage), _ECHO):
+            raise TransientAgentError(
+                "the prompt that was interrupted stands in the program's input, and Ctrl+C does not clear it; "
+                "nothing was typed"
+            )
+
     async def interrupt(self) -> None:
         if self._prompt is None or self._stage is None:
             return
-        self._interrupted = True
-        judgement = self._stage.judge()
-        if judgement.state in ("working", "retrying"):
-            await self._stage.press(judgement.keys.get("interrupt", ("ctrl+c",)))
+        self._interrupted, self._pressed_at = True, 0.0
+        await self._press_on(self._stage, self._stage.judge())
 
     # What is seen
 
@@ -107,6 +122,7 @@ class InteractiveConversation(ScreenConversation):
             if self._started:  # whose event is the first
                 self._look(stage, judgement)
             self._follow(stage, judgement)
+            await self._press_on(stage, judgement)
             self._tell_unknown(judgement)
             self._looked.set()
         await stage.stop()
@@ -129,6 +145,15 @@ class InteractiveConversation(ScreenConversation):
         if judgement.state in ("idle", "error") and stays >= (_IDLE if self._worked else _IDLE_UNSEEN):
             self._finish(stage, judgement)
 
+    async def _press_on(self, stage: Stage, judgement: Judgement) -> None:
+        """Interrupt it, when it is seen at work: a prompt may be sent, and its screen not show that yet."""
+        now = time.monotonic()
+        if self._prompt is None or not self._interrupted or now - self._pressed_at < _PRESS_AGAIN:
+            return
+        if judgement.state in ("working", "retrying"):
+            self._pressed_at = now
+            await stage.press(judgement.keys.get("cancel", ("ctrl+c",)))
+
     def _tell_unknown(self, judgement: Judgement) -> None:
         lasts = self._started and time.monotonic() - self._since >= _UNKNOWN
         if judgement.state == "unknown" and lasts and judgement.evidence != self._unknown:
@@ -140,6 +165,7 @@ class InteractiveConversation(ScreenConversation):
 
     def _finish(self, stage: Stage, judgement: Judgement) -> None:
         text = _answer(stage, self._prompt or "", self._seen)
+        self._broken_off = (self._prompt or "") if self._interrupted else ""
         self._prompt = None
         denied = tuple(self._waiting.denied)
         if text:
@@ -209,6 +235,14 @@ def _echoed(prompt: str, before: str, after: str) -> bool:
     if tail and after.count(tail) > before.count(tail):
         return True
     return len(_PASTED.findall(after)) > len(_PASTED.findall(before))
+
+
+def _is_typed(prompt: str, stage: Stage) -> bool:
+    """Whether the cursor stands behind it."""
+    frame = stage.watcher.screen.frame()
+    last = "\n".join([*frame.lines[: frame.cursor_row], frame.lines[frame.cursor_row][: frame.cursor_column]])
+    typed = _squeezed(last)
+    return typed.endswith(_squeezed(prompt)[-_TAIL:]) or bool(re.search(rf"{_PASTED.pattern}\Z", typed, re.I))
 
 
 def _ends_of(prompt: str, lines: list[str]) -> list[int]:
