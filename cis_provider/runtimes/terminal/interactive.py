@@ -152,7 +152,8 @@ class InteractiveConversation(ScreenConversation):
             return
         if judgement.state in ("working", "retrying"):
             self._pressed_at = now
-            await stage.press(judgement.keys.get("cancel", ("ctrl+c",)))
+            named = (judgement.keys.get(name) for name in ("interrupt", "cancel"))
+            await stage.press(next((keys for keys in named if keys), ("ctrl+c",)))
 
     def _tell_unknown(self, judgement: Judgement) -> None:
         lasts = self._started and time.monotonic() - self._since >= _UNKNOWN
