@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from cis_provider.model.blockage import Answer
 from cis_provider.model.options import AgentOptions
 from cis_provider.model.session import WorkspaceRequest
+from cis_provider.node.client import NodeClient
 from cis_provider.node.terminals import look
 from cis_provider.testing.model_server import ModelServer, environment, run, slow, text
 from tests.integration.conftest import Node, node  # noqa: F401
@@ -24,7 +26,7 @@ class Desk:
     """One agent of a real node, and who attaches to it."""
 
     def __init__(self, own: Node, name: str, program: Path, folder: Path, server: ModelServer) -> None:
-        self._node, self.name = own, name
+        self.node, self.name = own, name
         workspace = folder / "workspace"
         workspace.mkdir()
         self.id = own.submit(
@@ -37,7 +39,7 @@ class Desk:
         ).session_id
 
     def record(self, until: Callable[[Any], bool]) -> Any:
-        return self._node.wait(self.id, until, 60)
+        return self.node.wait(self.id, until, 60)
 
     def attach(self, **more: Any) -> Viewer:
         return Viewer(self.id, **more)
@@ -107,6 +109,31 @@ def test_a_turn_that_a_human_leaves_at_work_in_its_interface_is_let_finish(
     ended = desk.record(lambda record: record.state == "ended")
     assert (ended.result.subtype, ended.result.output) == ("success", "All is done.")
     assert words in json.dumps(server.calls[-1].body)
+
+
+def test_where_the_worker_is_killed_under_a_human_the_conversation_goes_on_when_somebody_says_so(
+    desk: Desk, server: ModelServer
+) -> None:
+    desk.record(lambda record: record.blockage is not None)
+    server.push(text("From the terminal."), text("All is done."))
+    ada = desk.attach()
+    ada.sees("Make it.", 60)
+    ada.until(lambda: look(desk.id).state == "idle", 60)
+    ada.type("do something else")
+    ada.sees("do something else")
+    time.sleep(1)  # Kimi takes a key that comes too soon after others for a part of a paste
+    ada.type("\r")
+    ada.sees("From the terminal.", 60)
+    ada.until(lambda: look(desk.id).state == "idle", 60)
+    time.sleep(2)  # programs write a conversation down a moment after they have shown it
+    desk.node.kill(desk.node.worker_pid())
+    asked = desk.record(lambda record: record.resumed == 1 and record.blockage is not None).blockage
+    assert "while ada had the agent's terminal" in asked.title
+    with NodeClient("test") as client:
+        client.answer(desk.id, Answer(number=asked.number, option="go-on", by="cli:test"))
+    ended = desk.record(lambda record: record.state == "ended")
+    assert (ended.result.subtype, ended.result.output) == ("success", "All is done.")
+    assert "From the terminal." in json.dumps(server.calls[-1].body)
 
 
 def test_who_only_watches_sees_what_it_says_and_takes_nothing_over(desk: Desk, server: ModelServer) -> None:
