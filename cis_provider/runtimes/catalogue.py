@@ -24,6 +24,15 @@ _ACP_CONFIG: dict[str, Any] = {
     },
 }
 _STRICT_ACP_CONFIG = {**_ACP_CONFIG, "additionalProperties": False}
+_RETRY_PATIENCE = {
+    "retry_patience": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "description": "Seconds that its own retries of a failed call may last",
+    }
+}
+_OPENCODE_CONFIG = {**_ACP_CONFIG, "properties": {**_ACP_CONFIG["properties"], **_RETRY_PATIENCE}}
+_KIMI_CONFIG = {**_OPENCODE_CONFIG, "additionalProperties": False}
 _CODEX_CONFIG: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -66,7 +75,7 @@ BUILT_IN = (
         display_name="Kimi Code",
         factory="cis_provider.runtimes.kimi:KimiRuntime",
         capabilities=_ALL,
-        config_schema=_STRICT_ACP_CONFIG,
+        config_schema=_KIMI_CONFIG,
         program="kimi",
         tested=("0.43.1", "2.2.0"),
         how_to_install="npm install -g @moonshot-ai/kimi-code (needs Node 22.19 or newer)",
@@ -76,7 +85,7 @@ BUILT_IN = (
         display_name="OpenCode",
         factory="cis_provider.runtimes.opencode:OpenCodeRuntime",
         capabilities=_ALL,
-        config_schema=_ACP_CONFIG,
+        config_schema=_OPENCODE_CONFIG,
         program="opencode",
         tested=("1.17.19", "1.19.0"),
         how_to_install="npm install -g opencode-ai",
