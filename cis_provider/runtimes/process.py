@@ -65,7 +65,7 @@ def look_up(name: str, *, path: str, folder: Path) -> str | None:
     :param path: Where a name without a slash is looked for, as in ``PATH``.
     """
     if os.sep in name:
-        return shutil.which(folder / name)
+        return shutil.which(str(folder / name))  # given a path, it returns one
     entries = [str(folder / entry) for entry in path.split(os.pathsep) if entry]
     return shutil.which(name, path=os.pathsep.join(entries))
 
