@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from cis_provider.errors import InvalidAnswer, StaleAnswer
@@ -13,6 +15,7 @@ from cis_provider.runtimes.events import (
     Unblocked,
 )
 from cis_provider.testing.model_server import ModelServer, run, text, tool, tools
+from tests.kit.by_hand import Terminal
 from tests.kit.heard import whole
 from tests.kit.place import Place
 
@@ -191,3 +194,26 @@ async def test_who_plans_may_read_anywhere_and_ask(claude: Place, server: ModelS
     assert (await talk.choose("Blue")).kind is BlockageKind.QUESTION
     assert (await talk.end_of_turn()).denied == ()
     assert "what is there" in whole(server, 1)
+
+
+async def test_a_human_at_the_terminal_is_asked_too(claude: Place, server: ModelServer) -> None:
+    """Its own interface begins in a mode in which it decides by itself."""
+    server.push(text("One."), run("touch never"), text("Never said."))
+    async with claude.talk(server) as talk:
+        await talk.turn("Hello.")
+    launch = talk.conversation.terminal()
+    assert launch is not None
+    await asyncio.to_thread(_asked_at_the_terminal, Terminal(launch, claude.setting(server)))
+    assert not (claude.workspace / "never").exists()
+    assert len(server.calls) == 2
+
+
+def _asked_at_the_terminal(terminal: Terminal) -> None:
+    try:
+        terminal.sees("One.")
+        terminal.type("the second prompt")
+        terminal.sees("the second prompt")
+        terminal.type("\r")
+        terminal.sees("Do you want to proceed?")
+    finally:
+        terminal.close()
