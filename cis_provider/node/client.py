@@ -197,7 +197,8 @@ class NodeClient:
         check_socket_path(path)
         sock.connect(str(path))
         check_server(sock, path)
-        sock.sendall(frames.encode(Hello(self._role)))
+        with contextlib.suppress(BrokenPipeError):  # turned away already: why, is to be read
+            sock.sendall(frames.encode(Hello(self._role)))
         welcome = expect(not_gone(frames.read_blocking(sock)), Welcome)
         if self._start and is_older(welcome.version, __version__):
             sock.sendall(frames.encode(Stop()))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 from pathlib import Path
 
 from cis_provider.errors import PermanentAgentError
 from cis_provider.files import write_atomic
-from cis_provider.model.options import AgentOptions
 from cis_provider.runtimes.base import Setting
 from cis_provider.runtimes.claude import mcp
+from cis_provider.runtimes.process import look_up
 
 INSTALL = "pip install 'cis-provider[claude]' brings it, as does npm install -g @anthropic-ai/claude-code"
 
@@ -37,18 +36,18 @@ def bundled_program() -> Path | None:
     return program if os.access(program, os.X_OK) else None
 
 
-def find_claude(options: AgentOptions, path: str) -> list[str]:
+def find_claude(setting: Setting) -> list[str]:
     """
     Program and leading arguments: ``program`` of the agent, else ``claude`` on its ``PATH``, else the bundled one.
 
     :raises PermanentAgentError: There is none.
     """
-    wanted = list(options.program)
-    if found := shutil.which(wanted[0] if wanted else "claude", path=path):
+    wanted = list(setting.options.program)
+    name = wanted[0] if wanted else "claude"
+    if found := look_up(name, path=setting.env.get("PATH", os.defpath), folder=setting.workspace):
         return [found, *wanted[1:]]
     if not wanted and (bundled := bundled_program()):
         return [str(bundled)]
-    name = wanted[0] if wanted else "claude"
     raise PermanentAgentError(f"Claude Code: {name!r} is not there or not executable; {INSTALL}")
 
 
@@ -60,7 +59,7 @@ def headless(setting: Setting, conversation_id: str) -> list[str]:
     """
     new = [] if setting.resume else [f"--session-id={conversation_id}"]
     return [
-        *find_claude(setting.options, setting.env.get("PATH", os.defpath)),
+        *find_claude(setting),
         "--output-format=stream-json",
         "--input-format=stream-json",
         "--verbose",
@@ -74,7 +73,7 @@ def headless(setting: Setting, conversation_id: str) -> list[str]:
 def terminal(setting: Setting, conversation_id: str) -> list[str]:
     """The command for a human at a terminal, in the same conversation."""
     return [
-        *find_claude(setting.options, setting.env.get("PATH", os.defpath)),
+        *find_claude(setting),
         *_common(setting, conversation_id),
     ]
 

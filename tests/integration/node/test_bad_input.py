@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -168,7 +169,10 @@ def test_a_client_of_another_user_is_turned_away_and_told(node, monkeypatch):
     def greet() -> None:
         # Its own folder is not what counts: the node's is open to it for once.
         monkeypatch.setattr(paths, "runtime_dir", lambda: path.parent)
-        monkeypatch.setattr("cis_provider.node.client.check_server", lambda *_: None)
+        # Turned away before it has said a word.
+        monkeypatch.setattr(
+            "cis_provider.node.client.check_server", lambda sock, _: select([sock], [], [], 10)
+        )
         NodeClient("test", start=False)
 
     path.parent.chmod(0o711)
