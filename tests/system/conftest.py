@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -178,14 +178,14 @@ class Runs:
         self.airflow = airflow
         self.folder = folder
 
-    def up(self, agents: list[dict[str, Any]], **dag: Any) -> Run:
-        """Install a file and start a run of it."""
+    def up(self, agents: list[dict[str, Any]], given: Sequence[str] = (), **dag: Any) -> Run:
+        """Install a file and start a run of it, with params given as ``NAME=VALUE``."""
         name = f"t{os.getpid()}-{next(_numbers)}"
         file = self.folder / f"{name}.yaml"
         for agent in agents:
             agent.setdefault("type", "shell")
         file.write_text(json.dumps({"name": name, "agents": agents, **dag}), encoding="utf-8")
-        begun = up.begin(file, name=None, given=[], tell=lambda _text: None)
+        begun = up.begin(file, name=None, given=list(given), tell=lambda _text: None)
         with begun.gather:
             return Run(self.airflow, begun.run.dag_id, begun.run.dag_run_id)
 

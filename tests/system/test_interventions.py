@@ -128,6 +128,17 @@ def test_nobody_is_needed_and_the_run_ends_soon_after_its_agent(blocked: Blocked
     assert forms.open() == []
 
 
+def test_a_param_without_a_default_does_not_end_the_triggerer(
+    blocked: Blocked, embedded_airflow: Any
+) -> None:
+    before = embedded_airflow.pid("triggerer")
+    agent = blocked.agent("touch {{ params.name }}", on_blocked={"permission": "deny"})
+    run = blocked.runs.up([agent], given=["name=one"], params={"name": {"type": "string"}})
+    assert run.ended(60) == "success"
+    assert states(run) == {"agent": "success", "interventions.agent": "skipped"}
+    assert embedded_airflow.pid("triggerer") == before
+
+
 def test_an_answer_at_the_terminal_takes_the_form_away(blocked: Blocked) -> None:
     run, forms = blocked.up("touch one", "touch two")
     first = forms.wait("agent")
