@@ -46,6 +46,8 @@ def main() -> int:
     if len(sys.argv) > 1 and sys.argv[1] not in AGENTS:
         print(f"demo: AGENT={sys.argv[1]}: there is {', '.join(AGENTS)}", file=sys.stderr)
         return 2
+    if exit_code := end_run_before():
+        return exit_code
     try:
         repository = prepare_repository(CHECKOUT, CHECKOUT / ".demo" / "repository")
     except StepError as error:
@@ -117,6 +119,19 @@ def params(repository: Path) -> list[str]:
         "python": sys.executable,
     }
     return [word for name, value in values.items() for word in ("--param", f"{name}={value}")]
+
+
+def end_run_before() -> int:
+    """
+    Start Airflow, and end a run that an interrupted demo has left at work in the same clone.
+
+    :return: 0, or what to exit with.
+    """
+    if exit_code := cis("airflow", "start"):
+        return exit_code
+    # There may be none: that is told by an error, which nobody needs to see.
+    subprocess.run([str(PROGRAM), "dag", "down", RUN], capture_output=True, timeout=120, check=False)
+    return 0
 
 
 def cis(*arguments: str) -> int:
