@@ -81,7 +81,10 @@ class Excerpt:
 
 
 def _grid(grid: Grid, columns: int) -> str:
-    return "".join(f"\x1b[{number}H{_row(row, columns)}" for number, row in enumerate(grid.rows, start=1))
+    # A saved cursor may have left its colours.
+    return "\x1b[m" + "".join(
+        f"\x1b[{number}H{_row(row, columns)}" for number, row in enumerate(grid.rows, start=1)
+    )
 
 
 def _row(row: Row, columns: int) -> str:

@@ -162,7 +162,7 @@ def test_what_is_read_on_the_node_stays_and_the_rest_is_settled_at_load(check) -
         ("type: claude\n  max_cost_usd: -1", '7:17: F103 agent "a": "max_cost_usd" must be at least 0'),
         ("type: claude\n  output_schema: {type: objet}", '7:18: F103 agent "a": "output_schema" is no JSON schema'),
         ("type: kimi\n  config: {mod: fast}", '7:12: F113 agent "a": config: unknown key "mod" (there are mode, '
-         "auth_method)"),
+         "auth_method, retry_patience)"),
         ("type: kimi\n  config: {mode: 3}", "7:18: F113 agent \"a\": config: \"mode\": 3 is not of type 'string'"),
         ("type: claude\n  config: {a: '${b c}'}", "7:16: F007 '${b' is no placeholder (write ${NAME}, "
          "${NAME:-default}, or $${ for a plain ${)"),

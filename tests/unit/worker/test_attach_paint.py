@@ -94,6 +94,7 @@ def state(screen: Screen) -> object:
 
 @given(writings, writings)
 @example("\x1b[?6h\x1b[3;7r\x1b[9;20H", "")
+@example("\x1b[9mstruck\x1b[?1049hwords", "")
 @example("a long line that is surely wider than the screen is, so"[:24], "")
 def test_it_is_the_same_on_a_terminal_in_any_state(shown: str, before: str) -> None:
     screen, other = Screen(24, 10), Screen(24, 10)
