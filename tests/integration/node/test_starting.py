@@ -90,7 +90,8 @@ def test_fifty_processes_start_one_coordinator(node):
 def test_fifty_processes_that_submit_share_one_coordinator_and_one_worker(node):
     ids = race(50, "submit")
     assert len(set(ids)) == 50
-    assert {node.ended(session_id).result.output for session_id in ids} == {"worker-project-a"}
+    results = [node.ended(session_id).result for session_id in ids]
+    assert {(result.output, result.error) for result in results} == {("worker-project-a", "")}
     assert coordinators_started() == 1
     log = paths.worker_log("worker-project-a").read_text()
     assert (log.count("is ready"), log.count("runs already")) == (1, 0)
