@@ -4,115 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cis_provider.errors import PermanentAgentError
-from cis_provider.model.blockage import Answer, Blockage, BlockageKind, Option
+from cis_provider.model.blockage import Answer, BlockageKind
 from cis_provider.model.on_blocked import OnBlocked
 from cis_provider.model.options import AgentOptions, Budget
-from cis_provider.model.session import SessionKey, SessionRequest
+from cis_provider.model.session import SessionKey
 from cis_provider.runtimes import registry
-from cis_provider.runtimes.events import Blocked, Ended, Event, Output, ToolCall, TurnEnded, Usage
+from cis_provider.runtimes.events import Ended, Event, Output, ToolCall, TurnEnded, Usage
 from cis_provider.testing.conversation import ScriptedRuntime
-from cis_provider.worker.context import Outcome, StopOrder, WorkContext
-from cis_provider.worker.drive import Drive
+from cis_provider.worker.context import StopOrder
 from cis_provider.worker.environment import output_file
-from cis_provider.worker.mask import SecretMask
-from cis_provider.worker.output import OutputLog
-
-KEY = SessionKey("shop", "r1", "build")
-DONE = TurnEnded(text="All done.", num_turns=1)
-
-
-class Desk:
-    """Makes drives whose runtime follows a script, and waits for them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.work: WorkContext
-        self.drive: Drive
-
-    def sit(
-        self,
-        runtime: ScriptedRuntime,
-        options: AgentOptions,
-        timeout: float,
-        prompt: str,
-        key: SessionKey = KEY,
-    ) -> Drive:
-        session = self.folder / f"session-{time.monotonic_ns()}"
-        workspace = self.folder / "workspace"
-        session.mkdir()
-        workspace.mkdir(exist_ok=True)
-        self.work = WorkContext(
-            session_id=session.name,
-            worker="worker-global",
-            request=SessionRequest(
-                key=key,
-                try_number=1,
-                max_tries=0,
-                agent_id="build",
-                agent_type="scripted",
-                command=prompt,
-                timeout=timeout,
-                options=options,
-            ),
-            folder=session,
-            workspace=workspace,
-            env={"PATH": "/usr/bin:/bin", "TOKEN": "hunter2-hunter2"},
-            output=OutputLog(session / "output.log"),
-            mask=SecretMask(["hunter2-hunter2"]),
-            stop=asyncio.get_running_loop().create_future(),
-            on_process=lambda pid: None,
-            on_change=self._tell,
-        )
-        self.changed = asyncio.Event()
-        self.drive = Drive(self.work, runtime)
-        return self.drive
-
-    def _tell(self) -> None:
-        self.changed.set()
-
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(5):
-            while not condition():
-                self.changed.clear()
-                await self.changed.wait()
-
-    async def run(
-        self,
-        turns: Sequence[Sequence[Event]] | ScriptedRuntime,
-        *,
-        timeout: float = 0.0,
-        prompt: str = "Build it.",
-        key: SessionKey = KEY,
-        **options: Any,
-    ) -> tuple[Outcome, ScriptedRuntime]:
-        runtime = turns if isinstance(turns, ScriptedRuntime) else ScriptedRuntime(turns)
-        drive = self.sit(runtime, AgentOptions(**options), timeout, prompt, key)
-        async with asyncio.timeout(20):
-            outcome = await drive.run()
-        assert runtime.at_work == 0, "a program was left behind"
-        return outcome, runtime
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setenv("CIS_HOME", str(tmp_path / "home"))
-    return Desk(tmp_path)
-
-
-def limit(seconds: float = 0.0, kind: str = "rate_limit") -> TurnEnded:
-    return TurnEnded(
-        stop_reason="error",
-        error="limit reached",
-        error_class=kind,  # type: ignore[arg-type]
-        retry_at=time.time() + seconds if seconds else 0.0,
-    )
+from tests.kit.desk import DONE, Desk, limit, question
 
 
 async def test_the_final_text_is_the_result_and_all_that_was_said_is_in_the_log(desk: Desk) -> None:
@@ -287,16 +192,8 @@ async def test_a_program_that_ignores_everything_is_ended_at_its_time_limit(
     assert runtime.prompts == ["Build it."]
 
 
-OPTIONS = (Option("yes", "Allow", "allow_once"), Option("no", "Deny", "reject_once"))
-
 #: A human has a moment.
 IMPATIENT = OnBlocked(answer_timeout=0.3, after_timeout="fail")
-
-
-def question(number: int = 1, kind: BlockageKind = BlockageKind.PERMISSION) -> Blocked:
-    return Blocked(
-        blockage=Blockage(number=number, kind=kind, title="rm -r build", options=OPTIONS, free_text=True)
-    )
 
 
 async def test_a_blockage_is_seen_and_ends_as_blocked_too_long_never_as_approved(desk: Desk) -> None:

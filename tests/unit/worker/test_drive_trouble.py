@@ -21,15 +21,10 @@ from cis_provider.worker.check import run_check
 from cis_provider.worker.conversations import own_name
 from cis_provider.worker.names import Names
 from cis_provider.worker.session import Session
-from tests.unit.worker.test_drive import DONE, OPTIONS, SCHEMA, Desk, limit
+from tests.kit.desk import DONE, OPTIONS, Desk, limit
+from tests.unit.worker.test_drive import SCHEMA
 
 SECRET = "hunter2-hunter2"
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setenv("CIS_HOME", str(tmp_path / "home"))
-    return Desk(tmp_path)
 
 
 class _Broken(ScriptedRuntime):

@@ -17,17 +17,10 @@ from cis_provider.testing.conversation import ScriptedRuntime
 from cis_provider.worker import journal
 from cis_provider.worker.context import Outcome
 from cis_provider.worker.drive import Drive
-from tests.unit.worker.test_blockages import Guests
-from tests.unit.worker.test_drive import DONE, Desk, limit
+from tests.kit.desk import DONE, Desk, Guests, limit
 
 RULES = OnBlocked()
 SPENT = Usage(input_tokens=60, output_tokens=50, cost_usd=0.5)
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setenv("CIS_HOME", str(tmp_path / "home"))
-    return Desk(tmp_path)
 
 
 def asks(title: str, number: int = 1) -> Blocked:
